@@ -1,0 +1,261 @@
+"""Options, selections and the session's board; a benchmark file only names its cases."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+from tqdm import tqdm
+
+from fedfeat import imputers, presets
+from fedfeat.case import SETUPS, Case
+from fedfeat.data import sources
+from fedfeat.data.partition import Counts
+from fedfeat.errors import FedfeatError
+from fedfeat.evaluation.bounds import violations
+from fedfeat.pipeline import CaseFailed, Result, execute
+from fedfeat.plan import CaseSkipped, Plan, Resources, plan
+from fedfeat.results import leaderboard, store
+from fedfeat.results.record import Record
+
+GROUPS = ("paper", "all")
+SELECTION = pytest.StashKey["Selection"]()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the options of a session ask for."""
+
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    partition: str | None
+    dataset: str
+    preset: str
+    resources: Resources
+    records: Path
+    rerun: bool
+
+    def cases(self, columns: list[tuple[str, str]]) -> list[Case]:
+        """Return the cases of the columns (setup, partition), or of `--partition` in every setup."""
+        if self.partition:
+            columns = [(setup, self.partition) for setup in SETUPS]
+        return [
+            Case(method, setup, partition, seed, self.dataset, self.preset)
+            for setup, partition in columns
+            for method in self.methods
+            for seed in self.seeds
+        ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the suite's options."""
+    group = parser.getgroup("fedfeat", "fedfeat: federated learning with missing modalities")
+    group.addoption("--preset", default=None, help="hyper-parameters: phantom (small, CPU; default) or paper")
+    group.addoption("--dataset", default="phantom", help="phantom (embedded, synthetic; default) or manifest")
+    group.addoption("--data", type=Path, metavar="PATH", help="the data, for --dataset manifest: a CSV")
+    group.addoption("--methods", metavar="A,B", help="methods by name, or the groups paper (default) and all")
+    group.addoption("--seeds", default="0,1,2", metavar="A,B", help="seeds (default: 0,1,2)")
+    group.addoption("--partition", metavar="I:T:M", help="run this partition in place of the table's columns")
+    group.addoption("--imputer", type=Path, metavar="PATH", help="run the method of this file beside zero")
+    group.addoption("--records", type=Path, default=Path("runs"), metavar="DIR", help="where records go (default: runs)")
+    group.addoption("--device", default="cpu", help="cpu (default), cuda or cuda:N")
+    group.addoption("--rerun", action="store_true", help="run cases again of which a record stands")
+    group.addoption("--smoke", action="store_true", help="one tiny round a case; nothing is saved")
+    group.addoption("--uncertain", metavar="POLICY", help="what uncertain labels count as: masked, zeros or ones")
+    group.addoption("--image-weights", type=Path, metavar="FILE", help="ResNet-50 weights, for --preset paper")
+    group.addoption("--text-weights", type=Path, metavar="DIR", help="a BERT folder, for --preset paper")
+    group.addoption("--from-scratch", action="store_true", help="start --preset paper without pretrained weights")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options: a mistake in them ends in one line, before anything is collected."""
+    try:
+        config.stash[SELECTION] = _selection(config)
+    except FedfeatError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _selection(config: pytest.Config) -> Selection:
+    option = config.getoption
+    resources = Resources(
+        data=option("--data"),
+        uncertain=option("--uncertain"),
+        image_weights=option("--image-weights"),
+        text_weights=option("--text-weights"),
+        from_scratch=option("--from-scratch"),
+        imputer=option("--imputer"),
+        device=option("--device"),
+        smoke=option("--smoke"),
+    )
+    preset = option("--preset") or "phantom"
+    presets.get(preset)
+    sources.check_name(option("--dataset"))
+    if option("--partition"):
+        Counts.parse(option("--partition"))
+    return Selection(
+        methods=_methods(option("--methods"), resources.imputer),
+        seeds=_seeds(option("--seeds")),
+        partition=option("--partition"),
+        dataset=option("--dataset"),
+        preset=preset,
+        resources=resources,
+        records=option("--records"),
+        rerun=option("--rerun"),
+    )
+
+
+def _methods(names: str | None, imputer: Path | None) -> tuple[str, ...]:
+    outside = [imputers.load(imputer).name] if imputer else []
+    chosen: list[str] = []
+    for name in (names or ("zero" if outside else "paper")).split(","):
+        if name in GROUPS:
+            chosen += [known for known, method in imputers.known().items() if name == "all" or method.paper]
+        elif name not in outside:
+            imputers.get(name)
+            chosen.append(name)
+    return tuple(dict.fromkeys(chosen + outside))
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        seeds = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as error:
+        raise FedfeatError(f"--seeds {text}: not a comma list of whole numbers, such as 0,1,2") from error
+    if min(seeds) < 0:
+        raise FedfeatError(f"--seeds {text}: {min(seeds)} is negative; use 0 or more")
+    return seeds
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a benchmark its cases: the options' methods and seeds in the columns that its module names."""
+    if "case" in metafunc.fixturenames:
+        cases = metafunc.config.stash[SELECTION].cases(metafunc.module.COLUMNS)
+        metafunc.parametrize("case", cases, ids=[_node_id(case) for case in cases])
+
+
+def _node_id(case: Case) -> str:
+    """Return the id without what the options set for the whole session."""
+    return replace(case, dataset=Case().dataset, preset=Case().preset).case_id
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Plan one case a column before the first runs: what is wrong with the data ends the session in one line."""
+    if session.config.option.collectonly or session.testsfailed:
+        return
+    selection = session.config.stash[SELECTION]
+    columns = {(case.setup, case.partition, case.seed): case for case in _selected(session)}
+    for case in columns.values():
+        try:
+            plan(case, selection.resources)
+        except CaseSkipped:
+            continue
+        except FedfeatError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+def _selected(session: pytest.Session) -> list[Case]:
+    calls = [item.callspec for item in session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
+    cases = [call.params.get("case") for call in calls]
+    return [case for case in cases if isinstance(case, Case)]
+
+
+@pytest.fixture
+def measure(
+    request: pytest.FixtureRequest, benchmark: BenchmarkFixture, record_property: Callable[[str, object], None]
+) -> Callable[[Case], Record]:
+    """Return a function that runs a case once, writes its record and asserts the sanity bounds."""
+    selection = request.config.stash[SELECTION]
+
+    def run(case: Case) -> Record:
+        try:
+            planned = plan(case, selection.resources)
+        except CaseSkipped as reason:
+            pytest.skip(str(reason))
+        record_property("case_id", case.case_id)
+        if not selection.rerun and not selection.resources.smoke:
+            former = store.find(selection.records, case.case_id, planned.key)
+            if former:
+                pytest.skip(f"nothing changed: the record in {selection.records} stands (--rerun runs it again)")
+        record = _measured(planned, selection, benchmark, _Progress(request.config, case))
+        assert record.status == "passed", record.error
+        return record
+
+    return run
+
+
+def _measured(planned: Plan, selection: Selection, benchmark: BenchmarkFixture, progress: "_Progress") -> Record:
+    try:
+        with progress:
+            result: Result = benchmark.pedantic(execute, args=(planned, progress.round), rounds=1, iterations=1)
+    except CaseFailed as failed:
+        if not selection.resources.smoke:
+            store.write(selection.records, failed.record)
+        raise
+    record = result.record
+    wrong = [] if selection.resources.smoke else violations(record, result.expected_bytes)
+    if wrong:
+        record = replace(record, status="failed", error="; ".join(wrong))
+    benchmark.extra_info.update({name: getattr(record, name) for name in Record.__dataclass_fields__})
+    if not selection.resources.smoke:
+        store.write(selection.records, record, result.scores, result.test_set)
+    return record
+
+
+class _Progress:
+    """A bar on the terminal: round, validation AUC, time left; nothing where there is no terminal."""
+
+    def __init__(self, config: pytest.Config, case: Case) -> None:
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        self._file = getattr(getattr(reporter, "_tw", None), "_file", None)
+        self._capture = config.pluginmanager.getplugin("capturemanager")
+        self._name = case.case_id
+        self._bar: tqdm[Any] | None = None
+
+    def _uncaptured(self) -> AbstractContextManager[object]:
+        return self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            with self._uncaptured():
+                self._bar.close()
+
+    def round(self, number: int, rounds: int, validation_auc: float) -> None:
+        """Show that a round is over."""
+        if self._file is None or not self._file.isatty():
+            return
+        with self._uncaptured():
+            if self._bar is None:
+                self._bar = tqdm(total=rounds, desc=self._name, unit="round", leave=False, file=self._file)
+            self._bar.set_postfix_str(f"validation AUC {100 * validation_auc:.1f}")
+            self._bar.update(number - self._bar.n)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the board of the session's cases, and write it beside the records."""
+    selection = config.stash[SELECTION]
+    if selection.resources.smoke or config.option.collectonly:
+        return
+    seen = {value for report in _reports(terminalreporter) for name, value in report.user_properties if name == "case_id"}
+    if not seen:
+        return
+    try:
+        records = store.read(selection.records)
+        leaderboard.write_board(selection.records, records)
+    except FedfeatError as error:
+        terminalreporter.write_line(f"no board: {error}", red=True)
+        return
+    terminalreporter.section("leaderboard")
+    terminalreporter.write_line(leaderboard.render([record for record in records if record.case_id in seen]))
+    terminalreporter.write_line(f"records and board: {selection.records.resolve()}")
+
+
+def _reports(terminalreporter: Any) -> Iterator[pytest.TestReport]:
+    for reports in terminalreporter.stats.values():
+        yield from (report for report in reports if isinstance(report, pytest.TestReport))

@@ -1,0 +1,166 @@
+"""The user's own studies: a CSV of images and reports (see docs/manifest.md)."""
+
+import hashlib
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from fedfeat.data.studies import COLUMNS, SPLITS, Pool, Setup, StudyTable
+from fedfeat.errors import FedfeatError
+
+LABEL_PREFIX = "label:"
+REQUIRED = ("patient_id", "image", "report")
+TRAIN_SHARE, VALIDATE_SHARE = 0.7, 0.1  # of patients, where the manifest has no split; the rest is test
+UNCERTAIN_POLICIES = ("masked", "zeros", "ones")
+_VALUES = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0, "": np.nan}
+
+
+def load(path: Path, uncertain: str = "masked") -> StudyTable:
+    """Read a manifest.
+
+    Args:
+        path: the CSV; image paths are relative to its folder.
+        uncertain: what the value -1 counts as: "masked", "zeros" or "ones".
+
+    Raises:
+        FedfeatError: the file, a column, a row or an image is not as docs/manifest.md says.
+    """
+    frame, notes = _read(path)
+    labels = tuple(name.removeprefix(LABEL_PREFIX) for name in frame.columns if name.startswith(LABEL_PREFIX))
+    findings = _findings(path, frame, labels)
+    empty = frame.index[(frame["image"] == "") & (frame["report"] == "")]
+    if len(empty):
+        raise FedfeatError(f"{path}: row {empty[0] + 2} has neither image nor report; give it one of them or remove it")
+    unnamed = frame.index[frame["patient_id"] == ""]
+    if len(unnamed):
+        raise FedfeatError(f"{path}: row {unnamed[0] + 2} has no patient_id; give it one")
+    rows = pd.DataFrame(
+        {
+            "patient": frame["patient_id"],
+            "image": frame["image"],
+            "report": frame["report"],
+            "site": frame.get("site", "manifest"),
+            "split": _splits(path, frame),
+        },
+        columns=list(COLUMNS),
+    )
+    folder = path.resolve().parent
+
+    def read_image(key: str) -> Image.Image:
+        return _open(path, folder, key)
+
+    everyone = Pool(None, None)
+    return StudyTable(
+        source="manifest",
+        labels=labels,
+        rows=rows,
+        findings=findings,
+        uncertain=uncertain,
+        blank="masked",
+        setups={"homogeneous": Setup({"image": everyone, "text": everyone, "multimodal": everyone}, None)},
+        no_setup={"heterogeneous": "a manifest is one source, and the heterogeneous setup needs three"},
+        read_image=read_image,
+        content=_content(path, folder, frame),
+        notes=notes,
+    )
+
+
+def split_of(patient: str) -> str:
+    """Return the split of a patient by a stable hash: 70% train, 10% validate, 20% test."""
+    place = int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") / 2**64
+    return SPLITS[0] if place < TRAIN_SHARE else SPLITS[1] if place < TRAIN_SHARE + VALIDATE_SHARE else SPLITS[2]
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise FedfeatError(f"{path}: the manifest cannot be read ({error.strerror}); check --data") from error
+    text = raw.decode("utf-8-sig", errors="replace")
+    notes = ("the manifest is not UTF-8 throughout: unreadable bytes were replaced",) if "\ufffd" in text else ()
+    header = text.split("\n", 1)[0]
+    separator = ";" if header.count(";") > header.count(",") else ","  # what spreadsheets of many countries write
+    try:
+        frame = pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise FedfeatError(f"{path}: not a CSV ({error}); see docs/manifest.md for the format") from error
+    frame.columns = pd.Index([name.strip() for name in frame.columns])
+    missing = [name for name in REQUIRED if name not in frame.columns]
+    if missing:
+        raise FedfeatError(
+            f"{path}: column {missing[0]!r} is missing; it needs {', '.join(REQUIRED)} and {LABEL_PREFIX}<name>"
+        )
+    if not any(name.startswith(LABEL_PREFIX) for name in frame.columns):
+        raise FedfeatError(
+            f"{path}: no label column; name each as {LABEL_PREFIX}<name>, for example {LABEL_PREFIX}Edema"
+        )
+    if not len(frame):
+        raise FedfeatError(f"{path}: the manifest has no rows; add one row an image with its report")
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise FedfeatError(f"{path}: column {repeated[0]!r} stands twice; rename or remove one")
+    return frame.apply(lambda column: column.str.strip()), notes
+
+
+def _findings(path: Path, frame: pd.DataFrame, labels: tuple[str, ...]) -> np.ndarray:
+    findings = np.full((len(frame), len(labels)), np.nan, dtype=np.float32)
+    for place, label in enumerate(labels):
+        column = frame[LABEL_PREFIX + label]
+        wrong = column.index[~column.isin(list(_VALUES))]
+        if len(wrong):
+            raise FedfeatError(
+                f"{path}: row {wrong[0] + 2}, column {LABEL_PREFIX}{label}: {column[wrong[0]]!r} is no label value; "
+                "use 1 (present), 0 (absent), -1 (uncertain) or leave it blank"
+            )
+        findings[:, place] = column.map(_VALUES).to_numpy(dtype=np.float32)
+    return findings
+
+
+def _splits(path: Path, frame: pd.DataFrame) -> "pd.Series[str]":
+    if "split" not in frame:
+        return frame["patient_id"].map(split_of)
+    wrong = frame.index[~frame["split"].isin(SPLITS)]
+    if len(wrong):
+        raise FedfeatError(
+            f"{path}: row {wrong[0] + 2}: split {frame['split'][wrong[0]]!r} is none of {', '.join(SPLITS)}"
+        )
+    torn = frame.groupby("patient_id")["split"].nunique()
+    if (torn > 1).any():
+        raise FedfeatError(f"{path}: patient {torn.idxmax()!r} is in two splits; keep every row of a patient in one")
+    return frame["split"]
+
+
+def _locate(path: Path, folder: Path, key: str) -> Path:
+    place = (folder / key).resolve()
+    if not place.is_relative_to(folder):
+        raise FedfeatError(f"{path}: image {key!r} lies outside the manifest's folder; use paths below it")
+    return place
+
+
+def _content(path: Path, folder: Path, frame: pd.DataFrame) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for row, key in zip(frame.index, frame["image"], strict=True):
+        digest.update(f"\x1f{key}".encode())
+        if key:
+            try:
+                digest.update(_locate(path, folder, key).read_bytes())
+            except OSError as error:
+                raise FedfeatError(
+                    f"{path}: row {row + 2}: image {key!r} cannot be read ({error.strerror}); "
+                    "restore the file or leave the column empty"
+                ) from error
+    return digest.hexdigest()
+
+
+def _open(path: Path, folder: Path, key: str) -> Image.Image:
+    try:
+        with Image.open(_locate(path, folder, key)) as picture:
+            picture.load()
+            return picture
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise FedfeatError(
+            f"{path}: image {key!r} cannot be decoded ({error}); replace the file or leave the column empty"
+        ) from error

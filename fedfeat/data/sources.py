@@ -1,0 +1,61 @@
+"""The data sets that a case can name, and how each is read."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from fedfeat.data import manifest, phantom
+from fedfeat.data.studies import StudyTable
+from fedfeat.errors import FedfeatError
+
+
+def cache_folder() -> Path:
+    """Return where decoded pictures and the embedded studies are kept: FEDFEAT_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("FEDFEAT_CACHE") or user_cache_dir("fedfeat"))
+
+
+def _phantom(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
+    if path is not None:
+        raise FedfeatError(
+            f"--data {path}: the data set phantom is embedded and takes no --data; for your own use --dataset manifest"
+        )
+    table = phantom.load(cache / "phantom")
+    return replace(table, uncertain=uncertain) if uncertain else table
+
+
+def _manifest(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
+    if path is None:
+        raise FedfeatError("--dataset manifest needs --data PATH, the CSV of your images and reports")
+    return manifest.load(path, uncertain or "masked")
+
+
+SOURCES: dict[str, Callable[[Path | None, str | None, Path], StudyTable]] = {"phantom": _phantom, "manifest": _manifest}
+
+
+def load(name: str, path: Path | None = None, uncertain: str | None = None, cache: Path | None = None) -> StudyTable:
+    """Return the table of studies of a data set.
+
+    Args:
+        name: one of `SOURCES`.
+        path: the user's data, for the sources that have any.
+        uncertain: what uncertain labels count as ("masked", "zeros", "ones"); None: as the source has it.
+        cache: where to keep what is made once; None: `cache_folder()`.
+
+    Raises:
+        FedfeatError: an unknown name, or data that are not as the source's documentation says.
+    """
+    check_name(name)
+    if uncertain is not None and uncertain not in manifest.UNCERTAIN_POLICIES:
+        raise FedfeatError(
+            f"--uncertain {uncertain}: unknown; the known ones are {', '.join(manifest.UNCERTAIN_POLICIES)}"
+        )
+    return SOURCES[name](path, uncertain, cache or cache_folder())
+
+
+def check_name(name: str) -> None:
+    """Raise FedfeatError if no data set is called `name`."""
+    if name not in SOURCES:
+        raise FedfeatError(f"data set {name!r} is unknown; the known ones are {', '.join(SOURCES)}")

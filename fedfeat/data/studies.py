@@ -1,0 +1,97 @@
+"""The table of studies that every source returns.
+
+A row is one frontal image with its study's report and labels; a study with two frontal images is two rows. Partitions,
+splits and bootstraps go by patient, everything else by row.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+CHEXPERT_LABELS = (
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+COLUMNS = ("patient", "image", "report", "site", "split")
+SPLITS = ("train", "validate", "test")
+UNCERTAIN = -1.0  # in `StudyTable.findings`; NaN there is blank: not mentioned
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Where the clients of one kind find their patients.
+
+    Attributes:
+        site: the site whose training patients the clients share, or None for all sites.
+        patients: patients a client, or None for an equal share of the pool.
+    """
+
+    site: str | None
+    patients: int | None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One of the paper's experimental setups (section 3.1) on a source.
+
+    Attributes:
+        pools: for each kind of client ("image", "text", "multimodal") that the setup has, its pool.
+        evaluation_site: the site of the validation, test and public studies, or None for all sites.
+        partitions: the `I:T:M` it is defined for, or None for any.
+    """
+
+    pools: Mapping[str, Pool]
+    evaluation_site: str | None
+    partitions: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """What a source returns.
+
+    Attributes:
+        source: the source's name, as records and boards show it.
+        labels: the L label names, in the order of `findings`.
+        rows: n rows with the string columns `COLUMNS`; an empty `image` or `report` means that the row has none;
+            `split` is one of `SPLITS`.
+        findings: (n, L) float32: 1 present, 0 absent, `UNCERTAIN`, NaN blank.
+        uncertain: what an uncertain value counts as: "zeros", "ones" or "masked".
+        blank: what a blank value counts as: "zeros" or "masked".
+        setups: the setups that can be run on the source, by name; why another cannot stands in `no_setup`.
+        no_setup: setup name -> why it cannot be run on this source.
+        read_image: takes an `image` entry and returns the picture; raises FedfeatError if it cannot be read.
+        synthetic: True if the studies are not real; then every board says so.
+        content: hash of everything read, pictures included: decoded pictures are cached under it; empty: not cached.
+        notes: what a reader of a result should know about the reading (one line each).
+    """
+
+    source: str
+    labels: tuple[str, ...]
+    rows: pd.DataFrame
+    findings: np.ndarray
+    uncertain: str
+    blank: str
+    setups: Mapping[str, Setup]
+    no_setup: Mapping[str, str]
+    read_image: Callable[[str], Image.Image]
+    synthetic: bool = False
+    content: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)

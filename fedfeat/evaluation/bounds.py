@@ -1,0 +1,37 @@
+"""Sanity bounds: what must be true of any result, whichever method made it, or something is broken."""
+
+import math
+from collections.abc import Mapping
+
+from fedfeat.results.record import Record
+
+PHANTOM_AUC = (0.55, 0.99)  # below: nothing was learnt; above: labels leak
+PHANTOM_LABELS = 12  # of 14
+MANIFEST_LABELS = 2
+
+
+def violations(record: Record, expected_bytes: Mapping[str, int]) -> list[str]:
+    """Return what is wrong with a record, one phrase each; empty if nothing is.
+
+    Args:
+        record: of a case that ran to its end.
+        expected_bytes: client number -> bytes that it should have sent in a round, counted from the architecture.
+    """
+    found: list[str] = []
+    auc = record.macro_auc
+    least = PHANTOM_LABELS if record.dataset == "phantom" else MANIFEST_LABELS
+    if record.labels_scored < least:
+        found.append(f"{record.labels_scored} labels could be scored, fewer than {least}")
+    if auc is None or not math.isfinite(auc):
+        found.append("the macro AUC is not a number")
+    elif record.dataset == "phantom":
+        low, high = PHANTOM_AUC
+        if not low <= auc <= high:
+            found.append(f"the macro AUC of {auc:.3f} is outside {low} to {high}")
+        untrained, *trained = record.validation_auc
+        if not trained or max(trained) <= untrained:
+            found.append(f"the best validation AUC is not above the untrained model's {untrained:.3f}")
+    for client, sent in record.bytes_up.items():
+        if sent != expected_bytes.get(client, 0):
+            found.append(f"client {client} sent {sent} bytes a round, not {expected_bytes.get(client, 0)}")
+    return found

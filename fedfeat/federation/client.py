@@ -1,0 +1,135 @@
+"""What a client does in a round, as a function of its arguments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from fedfeat.data.augment import augment, scaled
+from fedfeat.data.prepare import MODALITIES, Studies
+from fedfeat.federation.forward import filled
+from fedfeat.imputers.base import Context, Imputer, Reply, State
+from fedfeat.models.classifier import Classifier, keys_of, masked_loss
+from fedfeat.models.training import NamedAdam, Training, batches
+from fedfeat.randomness import scoped, torch_generator
+
+
+class Diverged(Exception):
+    """A loss is not finite."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A client of the federation: its number, its kind and its studies (on the device)."""
+
+    number: int
+    kind: str
+    studies: Studies
+
+
+@dataclass(frozen=True)
+class ClientState:
+    """What lives on at a client between rounds, by name and on the CPU: the optimizer's moments, the method's `own`."""
+
+    optimizer: State = field(default_factory=dict)
+    own: State = field(default_factory=dict)
+
+
+def restore(classifier: Classifier, state: State) -> None:
+    """Put a global state into the one model on the device, in place, buffers included."""
+    with torch.no_grad():
+        for name, tensor in classifier.state_dict().items():
+            tensor.copy_(state[name])
+
+
+def train(
+    classifier: Classifier,
+    global_state: State,
+    member: Member,
+    state: ClientState,
+    imputer: Imputer,
+    ctx: Context,
+    seed: int,
+) -> tuple[Reply, ClientState]:
+    """Train one client for a round: local epochs from the global state, then the method's `learn`.
+
+    Args:
+        classifier: the model on the device, used as workspace: restored from `global_state` first.
+        global_state: the server's model, every key.
+        member: the client.
+        state: what the client kept from its last round.
+        imputer: the method.
+        ctx: the method's context for this round; `classifier`, `own` and `generator` are set here.
+        seed: the case's seed; batches, augmentation and dropout follow from it, the round and the client.
+
+    Returns:
+        The reply, and what the client keeps.
+
+    Raises:
+        Diverged: the loss is NaN or infinite; the message names round and client.
+    """
+    names = ("client", member.number, "round", ctx.round)
+    modalities = member.studies.modalities
+    restore(classifier, global_state)
+    ctx = replace(ctx, classifier=classifier, own=state.own, generator=torch_generator(seed, "fill", *names))
+    parameters = {
+        name: parameter
+        for name, parameter in classifier.named_parameters()
+        if name in set(keys_of(global_state, modalities))
+    }
+    adam = NamedAdam(parameters, ctx.training, state.optimizer if ctx.training.persistent_optimizer else {})
+    with scoped(ctx.device, seed, "train", *names):
+        loss = _local_epochs(classifier, member, imputer, ctx, adam, torch_generator(seed, "batches", *names))
+    with scoped(ctx.device, seed, "learn", *names):
+        learning = replace(ctx, generator=torch_generator(seed, "learn", *names))
+        upload, own, metrics = imputer.learn(learning, member.studies)
+    trained = classifier.state_dict()
+    reply = Reply(
+        client=member.number,
+        kind=member.kind,
+        rows={name: int(member.studies.present[name].sum()) for name in MODALITIES} | {"head": len(member.studies)},
+        model={
+            key: trained[key].detach().cpu().clone()
+            for key in keys_of(trained, modalities)
+            if trained[key].is_floating_point()  # integer buffers are neither sent nor averaged
+        },
+        method=upload,
+        metrics={"loss": loss, **metrics},
+    )
+    return reply, ClientState(adam.state_by_name(), own)
+
+
+def _local_epochs(
+    classifier: Classifier, member: Member, imputer: Imputer, ctx: Context, adam: NamedAdam, generator: torch.Generator
+) -> float:
+    """Train the classifier in place; return the mean loss of the last epoch."""
+    studies, training, total = member.studies, ctx.training, 0.0
+    classifier.train()
+    for _ in range(training.local_epochs):
+        total = 0.0
+        for index in batches(len(studies), training.batch_size, generator):
+            batch = studies.batch(index.to(ctx.device))
+            loss = _loss(classifier, imputer, ctx, batch, _augmented(batch, training, generator))
+            value = float(loss.detach())
+            if value != value or value in (float("inf"), float("-inf")):
+                raise Diverged(
+                    f"the loss is {value} in round {ctx.round} at client {member.number}; try a lower learning rate"
+                )
+            adam.step(loss)
+            total += value * len(index)
+    return total / len(studies)
+
+
+def _augmented(batch: Studies, training: Training, generator: torch.Generator) -> Tensor | None:
+    if batch.images is None:
+        return None
+    return augment(scaled(batch.images), training.rotation_degrees, training.flip, generator)
+
+
+def _loss(classifier: Classifier, imputer: Imputer, ctx: Context, batch: Studies, images: Tensor | None) -> Tensor:
+    with ctx.training.autocast(ctx.device):
+        features = classifier.encode(batch, images)
+        complete: Mapping[str, Tensor] = filled(imputer, ctx, features, batch.present, batch.targets)
+        logits = classifier.classify(complete)
+    return masked_loss(logits, batch.targets, batch.label_mask)

@@ -1,0 +1,66 @@
+"""The forward pass with filled features: the one place where a method's `fill` is called."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from fedfeat.data.prepare import Studies
+from fedfeat.imputers.base import Context, Imputer
+from fedfeat.models.classifier import Classifier, in_order
+
+
+class BadFill(Exception):
+    """A method's `fill` did not return what the contract says."""
+
+
+def filled(
+    imputer: Imputer,
+    ctx: Context,
+    features: Mapping[str, Tensor],
+    present: Mapping[str, Tensor],
+    targets: Tensor | None,
+) -> dict[str, Tensor]:
+    """Return the features with absent rows filled by the method; no gradient flows into what it filled.
+
+    `fill` sees detached features, and no targets at evaluation, whatever the caller has.
+
+    Raises:
+        BadFill: a modality is not returned, or has another shape than its features.
+    """
+    if all(bool(mask.all()) for mask in present.values()):
+        return dict(features)
+    with torch.no_grad():
+        detached = {name: feature.detach() for name, feature in features.items()}
+        offered = imputer.fill(ctx, detached, present, None if ctx.phase == "eval" else targets)
+    result: dict[str, Tensor] = {}
+    for name, feature in features.items():
+        if bool(present[name].all()):
+            result[name] = feature
+            continue
+        value = offered.get(name)
+        if value is None or value.shape != feature.shape:
+            got = "nothing" if value is None else f"shape {tuple(value.shape)}"
+            raise BadFill(f"method {imputer.name}: fill returned {got} for {name}, not shape {tuple(feature.shape)}")
+        result[name] = torch.where(present[name][:, None], feature, value.detach().to(feature.dtype))
+    return result
+
+
+def predict(classifier: Classifier, imputer: Imputer, ctx: Context, studies: Studies) -> Tensor:
+    """Return (n, labels) logits on the CPU, in evaluation mode; absent rows are filled without targets."""
+    return classify(classifier, imputer, ctx, classifier.features(studies, ctx.training.evaluation_batch_size), studies)
+
+
+def classify(
+    classifier: Classifier, imputer: Imputer, ctx: Context, features: Mapping[str, Tensor], studies: Studies
+) -> Tensor:
+    """Return (n, labels) logits on the CPU from features already computed; absent rows are filled without targets."""
+    evaluation = replace(ctx, phase="eval")
+    parts = [torch.zeros(0, classifier.head.out_features)]
+    with torch.no_grad():
+        for index in in_order(studies, ctx.training.evaluation_batch_size):
+            present = {name: mask[index] for name, mask in studies.present.items()}
+            batch = {name: feature[index] for name, feature in features.items()}
+            parts.append(classifier.classify(filled(imputer, evaluation, batch, present, None)).cpu())
+    return torch.cat(parts)

@@ -1,0 +1,174 @@
+"""The loop of rounds: dispatch, local training, aggregation, validation; the best round's model is what is tested."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from fedfeat.data.prepare import Studies
+from fedfeat.errors import FedfeatError
+from fedfeat.evaluation.auc import macro_auc
+from fedfeat.federation import client
+from fedfeat.federation.aggregation import rule
+from fedfeat.federation.client import ClientState, Member
+from fedfeat.federation.forward import predict
+from fedfeat.imputers.base import Context, Dims, Imputer, Reply, State
+from fedfeat.models.classifier import Classifier, keys_of
+from fedfeat.models.training import Training
+from fedfeat.randomness import scoped, torch_generator
+
+Progress = Callable[[int, int, float], None]  # round, rounds, validation AUC
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes that a client sends (up) and gets (down) in a round, for the classifier and for the method's tensors."""
+
+    model_up: int
+    method_up: int
+    model_down: int
+    method_down: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What federated training leaves.
+
+    Attributes:
+        model: the best round's classifier, every key, on the CPU.
+        shared: the method's dispatched tensors of that round.
+        best_round: its number; 0: the untrained model.
+        validation_auc: macro AUC, the untrained model first, then one a round.
+        history: one dict a round: round, seconds, loss, validation_auc and the method's mean metrics.
+        traffic: client number -> the bytes of a round, as they were in the last one.
+        rows_trained: rows times epochs, over all clients and rounds.
+    """
+
+    model: State
+    shared: State
+    best_round: int
+    validation_auc: tuple[float, ...]
+    history: tuple[dict[str, float], ...]
+    traffic: dict[int, Traffic]
+    rows_trained: int
+
+
+def federate(
+    classifier: Classifier,
+    imputer: Imputer,
+    members: Sequence[Member],
+    validation: Studies,
+    training: Training,
+    aggregation: str,
+    seed: int,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run every round of a case.
+
+    Args:
+        classifier: the model on its device, with the weights that round 1 starts from.
+        imputer: the method.
+        members: the clients that take part, each with at least one row, on the same device.
+        validation: the validation rows, on the same device.
+        training: hyper-parameters.
+        aggregation: a name of `aggregation.RULES`.
+        seed: the case's.
+        progress: called after each round.
+
+    Raises:
+        FedfeatError: no label of the validation rows has both classes, so that no round can be chosen.
+        client.Diverged: a loss is not finite.
+    """
+    aggregate = rule(aggregation)
+    device = classifier.head.weight.device
+    dims = Dims(classifier.width, classifier.head.out_features)
+    shared, own = imputer.init(dims, torch_generator(seed, "init", imputer.name))
+    states = {member.number: ClientState(own=own) for member in members}
+    global_state: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
+    scores = [_score(classifier, imputer, _context(classifier, dims, shared, training, 0, seed, device), validation)]
+    best, best_state, best_shared = 0, _on_cpu(global_state), shared
+    history: list[dict[str, float]] = []
+    traffic: dict[int, Traffic] = {}
+    for number in range(1, training.rounds + 1):
+        start = time.perf_counter()
+        ctx = _context(classifier, dims, _on(shared, device), training, number, seed, device)
+        replies: list[Reply] = []
+        for member in members:
+            reply, states[member.number] = client.train(
+                classifier, global_state, member, states[member.number], imputer, ctx, seed
+            )
+            replies.append(reply)
+            traffic[member.number] = _traffic(global_state, shared, member, reply)
+        global_state = aggregate(global_state, replies)
+        shared = imputer.merge(shared, replies, number)
+        client.restore(classifier, global_state)
+        evaluation = _context(classifier, dims, _on(shared, device), training, number, seed, device)
+        scores.append(_score(classifier, imputer, evaluation, validation))
+        if scores[-1] > max(scores[1:-1], default=-1.0):  # the untrained model is never the one that is tested
+            best, best_state, best_shared = number, _on_cpu(global_state), shared
+        history.append(_entry(number, time.perf_counter() - start, scores[-1], replies))
+        if progress:
+            progress(number, training.rounds, scores[-1])
+    return Outcome(
+        model=best_state,
+        shared=best_shared,
+        best_round=best,
+        validation_auc=tuple(scores),
+        history=tuple(history),
+        traffic=traffic,
+        rows_trained=sum(len(member.studies) for member in members) * training.local_epochs * training.rounds,
+    )
+
+
+def evaluation_context(classifier: Classifier, outcome: Outcome, training: Training, seed: int) -> Context:
+    """Return the method's context for scoring the best round's model, which is put into `classifier`."""
+    device = classifier.head.weight.device
+    client.restore(classifier, outcome.model)
+    dims = Dims(classifier.width, classifier.head.out_features)
+    return _context(classifier, dims, _on(outcome.shared, device), training, outcome.best_round, seed, device)
+
+
+def size_of(state: State) -> int:
+    """Return the bytes of the tensors, integer buffers left out: they are neither sent nor averaged."""
+    return sum(value.numel() * value.element_size() for value in state.values() if value.is_floating_point())
+
+
+def _traffic(global_state: State, shared: State, member: Member, reply: Reply) -> Traffic:
+    held = {key: global_state[key] for key in keys_of(global_state, member.studies.modalities)}
+    return Traffic(size_of(reply.model), size_of(reply.method), size_of(held), size_of(shared))
+
+
+def _context(
+    classifier: Classifier, dims: Dims, shared: State, training: Training, number: int, seed: int, device: torch.device
+) -> Context:
+    generator = torch_generator(seed, "evaluation", number)
+    return Context(classifier, dims, shared, {}, training, "train", number, generator, device)
+
+
+def _score(classifier: Classifier, imputer: Imputer, ctx: Context, validation: Studies) -> float:
+    with scoped(ctx.device, 0, "evaluation"):
+        logits = predict(classifier, imputer, ctx, validation)
+    score = macro_auc(logits.numpy(), validation.targets.cpu().numpy(), validation.label_mask.cpu().numpy()).macro
+    if score is None:
+        raise FedfeatError(
+            f"the {len(validation)} validation rows hold no label with both classes, so no round can be chosen; "
+            "add validation rows (column split)"
+        )
+    return score
+
+
+def _entry(number: int, seconds: float, score: float, replies: Sequence[Reply]) -> dict[str, float]:
+    names = dict.fromkeys(name for reply in replies for name in reply.metrics)
+    means = {name: fmean(reply.metrics[name] for reply in replies if name in reply.metrics) for name in names}
+    return {"round": number, "seconds": round(seconds, 3), "validation_auc": score, **means}
+
+
+def _on(state: State, device: torch.device) -> dict[str, Tensor]:
+    return {key: value.to(device) for key, value in state.items()}
+
+
+def _on_cpu(state: State) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().clone() for key, value in state.items()}

@@ -1,0 +1,104 @@
+"""Ways to fill a missing modality, one file each: every module here but `base` is a method, found by being here."""
+
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from fedfeat.errors import FedfeatError
+from fedfeat.imputers.base import Imputer
+
+FOLDER = Path(__file__).parent
+
+
+@cache
+def known() -> Mapping[str, type[Imputer]]:
+    """Return the methods of this package by name.
+
+    Raises:
+        FedfeatError: a method's file cannot be imported, or its class does not fulfil the contract; it is named.
+    """
+    methods: dict[str, type[Imputer]] = {}
+    for module in pkgutil.iter_modules([str(FOLDER)]):
+        if module.name != "base":
+            found = _method_in(FOLDER / f"{module.name}.py", f"{__name__}.{module.name}")
+            _check_name(found.name, methods, FOLDER / f"{module.name}.py")
+            methods[found.name] = found
+    return methods
+
+
+def load(path: Path) -> type[Imputer]:
+    """Return the method that a file outside the package defines.
+
+    Raises:
+        FedfeatError: as `known`; or its name, or a part of it, is taken.
+    """
+    path = path.resolve()
+    if not path.is_file():
+        raise FedfeatError(f"--imputer {path}: there is no such file; name the Python file of your method")
+    found = _method_in(path, None)
+    _check_name(found.name, known(), path)
+    return found
+
+
+def get(name: str) -> type[Imputer]:
+    """Return a method of this package; raise FedfeatError, with the known ones, if there is none of that name."""
+    if name not in known():
+        raise FedfeatError(f"method {name!r} is unknown; the known ones are {', '.join(known())}")
+    return known()[name]
+
+
+def file_of(method: type[Imputer]) -> Path:
+    """Return the file that defines a method."""
+    return Path(str(sys.modules[method.__module__].__file__))
+
+
+def _method_in(path: Path, module_name: str | None) -> type[Imputer]:
+    try:
+        module = importlib.import_module(module_name) if module_name else _import_file(path)
+    except Exception as error:
+        raise FedfeatError(
+            f"{path}: the method cannot be imported ({type(error).__name__}: {error}); mend the file"
+        ) from error
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Imputer) and value.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        raise FedfeatError(
+            f"{path}: {len(classes)} classes derive from fedfeat.Imputer; a method's file has exactly one"
+        )
+    method = classes[0]
+    if method.fill is Imputer.fill:
+        raise FedfeatError(f"{path}: {method.__name__} does not define fill; see CONTRIBUTING.md for the contract")
+    for attribute in ("name", "title"):
+        if not isinstance(getattr(method, attribute, None), str):
+            raise FedfeatError(f"{path}: {method.__name__} has no {attribute}; give it one as a class attribute")
+    return method
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"fedfeat_imputer_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _check_name(name: str, others: Mapping[str, type[Imputer]], path: Path) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise FedfeatError(f"{path}: the name {name!r} holds more than letters, digits and '_'; choose another")
+    for other in others:
+        if name.lower() in other.lower() or other.lower() in name.lower():
+            raise FedfeatError(
+                f"{path}: the name {name!r} and the method {other!r} contain one another; choose another"
+            )

@@ -1,0 +1,156 @@
+"""The contract of a method: what a way to fill missing modalities may do, and where.
+
+A method is one file with one class that derives from `Imputer`. Only `fill` must be written; `learn` too if it learns.
+The engine, not the method, strips targets at evaluation, detaches what `fill` returns, takes from it only the rows that
+are absent, restores models and averages.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from fedfeat.data.prepare import Studies
+from fedfeat.models.classifier import Classifier
+from fedfeat.models.training import Training
+
+State = Mapping[str, Tensor]  # tensors by name
+Phase = Literal["pretrain", "train", "eval"]
+
+
+@dataclass(frozen=True)
+class Dims:
+    """Sizes that a method's tensors depend on: the width of a feature and the number of labels."""
+
+    features: int
+    labels: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a method may see where a hook runs.
+
+    Attributes:
+        classifier: the model in use there. Read only: in `learn` the just-trained local one, else the one being trained
+            or evaluated.
+        dims: the sizes that `init` was given.
+        shared: the method's tensors that the server dispatches.
+        own: the method's tensors that stay with this client; empty on the server.
+        training: the hyper-parameters of the preset.
+        phase: "pretrain", "train" or "eval".
+        round: 1 to the number of rounds; 0: before the first.
+        generator: the CPU generator to draw from.
+        device: where features lie.
+    """
+
+    classifier: Classifier
+    dims: Dims
+    shared: State
+    own: State
+    training: Training
+    phase: Phase
+    round: int
+    generator: torch.Generator
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a client sends back after a round, on the CPU.
+
+    Attributes:
+        client: its number.
+        kind: "image", "text" or "multimodal".
+        rows: training rows for each group of keys: "image" and "text", those that have the modality; "head", all.
+        model: the classifier's tensors that it trained.
+        method: the method's tensors that it uploads (`learn`'s first result).
+        metrics: numbers for the record.
+    """
+
+    client: int
+    kind: str
+    rows: Mapping[str, int]
+    model: State
+    method: State
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Imputer:
+    """A way to fill missing modalities. Its dataclass fields are its parameters, and stand in records.
+
+    Class attributes:
+        name: letters, digits and '_'; no method's name contains another's, so that `pytest -k` selects what one thinks.
+        title: as boards show it.
+        marks: what a reader of the board must know, such as "upper bound".
+        paper: it belongs to the default selection of methods.
+        nothing_missing: the clients hold every modality: no method but the bound that methods are compared to.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    marks: ClassVar[tuple[str, ...]] = ()
+    paper: ClassVar[bool] = False
+    nothing_missing: ClassVar[bool] = False
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters by name."""
+        return asdict(self)
+
+    def fill(
+        self, ctx: Context, features: Mapping[str, Tensor], present: Mapping[str, Tensor], targets: Tensor | None
+    ) -> Mapping[str, Tensor]:
+        """Return features in which absent rows are filled.
+
+        Args:
+            ctx: see `Context`.
+            features: modality -> (batch, features), detached; absent rows hold zeros.
+            present: modality -> (batch,) bool.
+            targets: (batch, labels) in {0, 1} while training, None at evaluation.
+
+        Returns:
+            modality -> (batch, features); rows that are present are ignored.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define fill")
+
+    def init(self, dims: Dims, generator: torch.Generator) -> tuple[State, State]:
+        """Return the first `shared` tensors, and the first `own` tensors of every client; on the server."""
+        return {}, {}
+
+    def learn(self, ctx: Context, studies: Studies) -> tuple[State, State, Mapping[str, float]]:
+        """Learn on a client after its local epochs; return what to upload, the new `own`, and metrics."""
+        return {}, ctx.own, {}
+
+    def merge(self, shared: State, replies: Sequence[Reply], round: int) -> State:
+        """Return the new `shared`: FedAvg over the clients that uploaded, weighted by rows; on the server."""
+        return average(shared, [(reply.method, reply.rows["head"]) for reply in replies if reply.method])
+
+    def applies(self, kinds: Sequence[str]) -> str | None:
+        """Return why the method cannot be run with clients of these kinds, or None."""
+        return None
+
+    def takes_part(self, kind: str) -> bool:
+        """Return whether clients of this kind take part at all."""
+        return True
+
+
+def average(before: State, uploads: Sequence[tuple[State, float]]) -> dict[str, Tensor]:
+    """Average each key over the uploads that hold it (FedAvg), by their weights; keys that none holds stay.
+
+    Sums are kept in float64 and divided once, so that a single upload comes back bit for bit, whatever its weight.
+    Integer tensors are not averaged: they stay as they were before.
+    """
+    after: dict[str, Tensor] = {}
+    for key, old in before.items():
+        held = [(state[key], weight) for state, weight in uploads if key in state and weight > 0]
+        if not held or not old.is_floating_point():
+            after[key] = old
+            continue
+        total = torch.zeros_like(old, dtype=torch.float64, device="cpu")
+        for value, weight in held:
+            total += value.detach().cpu().double() * weight
+        after[key] = (total / sum(weight for _, weight in held)).to(old.dtype).to(old.device)
+    return after

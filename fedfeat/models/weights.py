@@ -1,0 +1,110 @@
+"""Where the encoders' weights come from: a path that the user names, or the cache that the library itself keeps.
+
+Nothing is downloaded during a run: a benchmark whose start depends on the network of the day cannot be repeated.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights
+
+from fedfeat.errors import FedfeatError
+
+RESNET50 = ResNet50_Weights.IMAGENET1K_V1  # what the released code loads
+BERT = ("google-bert/bert-base-uncased", "bert-base-uncased")  # the hub's name and its former one
+SCRATCH = "from scratch"
+
+
+def resnet50_file(path: Path | None) -> Path:
+    """Return the file of ResNet-50's ImageNet weights: `path`, or the file in torchvision's own cache.
+
+    Raises:
+        FedfeatError: neither is there.
+    """
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(RESNET50.url).name
+    place = path or cached
+    if not place.is_file():
+        raise FedfeatError(
+            f"{place}: no ResNet-50 weights here; name a file with --image-weights, or fill torchvision's cache once "
+            "with python -c \"import torchvision; torchvision.models.resnet50(weights='IMAGENET1K_V1')\", "
+            "or use --from-scratch"
+        )
+    return place
+
+
+def bert_folder(path: Path | None) -> Path:
+    """Return the folder that holds BERT's `config.json`, weights and `vocab.txt`: `path`, or the hub's local cache.
+
+    Raises:
+        FedfeatError: neither is there, or the folder lacks `vocab.txt` or the weights.
+    """
+    folder = path
+    for name in BERT if path is None else ():
+        cached = try_to_load_from_cache(name, "vocab.txt")
+        if isinstance(cached, str):
+            folder = Path(cached).parent
+            break
+    way_out = (
+        "name a folder with --text-weights, or fill the Hugging Face cache once with "
+        "hf download google-bert/bert-base-uncased vocab.txt config.json model.safetensors, or use --from-scratch"
+    )
+    if folder is None:
+        raise FedfeatError(f"bert-base-uncased is not in the Hugging Face cache; {way_out}")
+    for name in ("vocab.txt", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise FedfeatError(f"{folder / name}: missing, so BERT cannot be loaded from here; {way_out}")
+    return folder
+
+
+def load_resnet50(trunk: nn.Module, file: Path) -> None:
+    """Load ImageNet weights (a torch file of tensors, never of code) into a ResNet-50 whose `fc` is gone."""
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise FedfeatError(
+            f"{file}: no file of ResNet-50 weights ({type(error).__name__}); name another with --image-weights"
+        ) from error
+    _fill(trunk, {key: value for key, value in state.items() if not key.startswith("fc.")}, file, "--image-weights")
+
+
+def load_bert(trunk: nn.Module, folder: Path) -> None:
+    """Load a `model.safetensors`, as published for BERT (keys with or without the prefix "bert.")."""
+    file = folder / "model.safetensors"
+    try:
+        state = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise FedfeatError(f"{file}: no safetensors file ({error}); name another folder with --text-weights") from error
+    renamed = {
+        key.removeprefix("bert.")
+        .replace("LayerNorm.gamma", "LayerNorm.weight")
+        .replace("LayerNorm.beta", "LayerNorm.bias"): value
+        for key, value in state.items()
+        if not key.startswith("cls.") and not key.endswith("position_ids")
+    }
+    _fill(trunk, renamed, file, "--text-weights")
+
+
+def checksum(file: Path) -> str:
+    """Return the first 16 hex digits of a file's SHA-256."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _fill(trunk: nn.Module, state: Mapping[str, Tensor], file: Path, option: str) -> None:
+    try:
+        result = trunk.load_state_dict(dict(state), strict=False)
+    except RuntimeError as error:
+        raise FedfeatError(f"{file}: its shapes are of another network; name another with {option}") from error
+    lacking = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
+    if lacking or result.unexpected_keys:
+        odd = (lacking + result.unexpected_keys)[0]
+        raise FedfeatError(f"{file}: key {odd!r} does not match the network; name another with {option}")

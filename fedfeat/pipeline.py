@@ -1,0 +1,250 @@
+"""A case from its name to its result: the whole road, top to bottom."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedfeat import provenance
+from fedfeat.case import Case
+from fedfeat.data.partition import KINDS
+from fedfeat.data.prepare import MODALITIES, Studies
+from fedfeat.errors import FedfeatError
+from fedfeat.evaluation import cost
+from fedfeat.evaluation.auc import macro_auc
+from fedfeat.federation import rounds
+from fedfeat.federation.client import Member
+from fedfeat.federation.forward import classify
+from fedfeat.federation.rounds import Outcome, Progress
+from fedfeat.imputers.base import Context
+from fedfeat.machine import fixed, peak_memory_mb
+from fedfeat.models import weights
+from fedfeat.models.classifier import Classifier
+from fedfeat.plan import Plan, Resources, plan
+from fedfeat.randomness import scoped
+from fedfeat.results.record import Record
+from fedfeat.results.store import TestSet
+
+INITIALISATION = "initialisation"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a case leaves: its record, and per test row what the record's scores were computed from.
+
+    Attributes:
+        record: see `results.record`.
+        scores: (rows, L) float32 logits of the best round's model.
+        test_set: ids and labels of the test rows, which all cases on them share.
+        expected_bytes: client number -> bytes a round in each direction, counted from the architecture.
+    """
+
+    record: Record
+    scores: np.ndarray
+    test_set: TestSet
+    expected_bytes: Mapping[str, int]
+
+
+class CaseFailed(Exception):
+    """A case broke while it ran; `record` says how far it came."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.error)
+        self.record = record
+
+
+def run(case: Case, resources: Resources = Resources(), progress: Progress | None = None) -> Result:  # noqa: B008
+    """Run a case from data to record.
+
+    Raises:
+        FedfeatError: the case or the resources are not as they must be; nothing was trained.
+        CaseSkipped: there is no such case on this data set.
+        CaseFailed: it broke while it ran.
+    """
+    return execute(plan(case, resources), progress)
+
+
+def execute(plan: Plan, progress: Progress | None = None) -> Result:
+    """Train and score a planned case; raises CaseFailed."""
+    record = _blank_record(plan)
+    start = time.perf_counter()
+    try:
+        with fixed(plan.device, plan.preset.threads):
+            result = _execute(plan, record, progress)
+    except FedfeatError:
+        raise
+    except Exception as error:
+        line = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        seconds = round(time.perf_counter() - start, 3)
+        raise CaseFailed(replace(record, status="failed", error=line, seconds=seconds)) from error
+    return replace(result, record=replace(result.record, seconds=round(time.perf_counter() - start, 3)))
+
+
+def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
+    case, training = plan.case, plan.preset.training
+    classifier = _classifier(plan).to(plan.device)
+    members = [member for member in _members(plan) if plan.imputer.takes_part(member.kind) and len(member.studies)]
+    if not members:
+        raise FedfeatError(f"{case.case_id}: no client has a row to train on; use fewer clients or more studies")
+    site = plan.setup.evaluation_site
+    validation, test = (_evaluation(plan, name, site).to(plan.device) for name in ("validate", "test"))
+    outcome = rounds.federate(
+        classifier, plan.imputer, members, validation, training, case.aggregation, case.seed, progress
+    )
+    ctx = rounds.evaluation_context(classifier, outcome, training, case.seed)
+    features = classifier.features(test, training.evaluation_batch_size)
+    ablated = {
+        name: {other: feature if other == name else torch.zeros_like(feature) for other, feature in features.items()}
+        for name in MODALITIES
+    }
+    logits = classify(classifier, plan.imputer, ctx, features, test).numpy()
+    targets, mask = test.targets.cpu().numpy(), test.label_mask.cpu().numpy()
+    scores = macro_auc(logits, targets, mask)
+    alone = {
+        name: macro_auc(classify(classifier, plan.imputer, ctx, kept, test).numpy(), targets, mask).macro
+        for name, kept in ablated.items()
+    }
+    test_set = _test_set(plan, test)
+    record = replace(
+        record,
+        status="passed",
+        macro_auc=scores.macro,
+        macro_auc_image_only=alone["image"],
+        macro_auc_text_only=alone["text"],
+        per_label_auc=dict(scores.named(plan.prepared.labels)),
+        labels_scored=sum(value is not None for value in scores.per_label),
+        validation_auc=list(outcome.validation_auc),
+        best_round=outcome.best_round,
+        history=[dict(entry) for entry in outcome.history],
+        samples_per_second=round(outcome.rows_trained / sum(entry["seconds"] for entry in outcome.history), 1),
+        peak_memory_mb=peak_memory_mb(plan.device),
+        test_rows=len(test),
+        test_patients=len(set(test.patients)),
+        test_set=test_set.digest(),
+        **_head_norms(classifier),
+        **_traffic(plan, outcome),
+        **_costs(plan, classifier, ctx, outcome),
+    )
+    expected = {str(member.number): cost.analytic_bytes(classifier, member.studies.modalities) for member in members}
+    for number, sent in outcome.traffic.items():
+        expected[str(number)] += sent.method_up
+    return Result(record, logits.astype(np.float32), test_set, expected)
+
+
+def _members(plan: Plan) -> Iterator[Member]:
+    for client in plan.partition.clients:
+        modalities = MODALITIES if plan.imputer.nothing_missing else KINDS[client.kind]
+        rows = plan.prepared.rows_of(client.patients)
+        if plan.resources.smoke:
+            rows = rows[:4]
+        yield Member(client.number, client.kind, plan.prepared.hold(rows, modalities).to(plan.device))
+
+
+def _evaluation(plan: Plan, split: str, site: str | None) -> Studies:
+    rows = plan.prepared.split(split, site)
+    if not len(rows):
+        raise FedfeatError(f"{plan.case.dataset}: no row of the split {split!r} has both image and report; add some")
+    return plan.prepared.hold(rows[:256] if plan.resources.smoke else rows)
+
+
+def _classifier(plan: Plan) -> Classifier:
+    """Return the classifier that round 1 starts from: the same for every method of a seed."""
+    with scoped(torch.device("cpu"), plan.case.seed, INITIALISATION):
+        classifier = Classifier(plan.preset.encoders, len(plan.prepared.labels))
+    if plan.preset.pretrained and not plan.resources.from_scratch:
+        weights.load_resnet50(classifier.image.trunk, weights.resnet50_file(plan.resources.image_weights))
+        weights.load_bert(classifier.text.trunk, weights.bert_folder(plan.resources.text_weights))
+    return classifier
+
+
+def _test_set(plan: Plan, test: Studies) -> TestSet:
+    table = plan.prepared.table
+    return TestSet(
+        rows=np.array([f"{row}:{table.rows['image'].iloc[row]}" for row in test.rows.tolist()], dtype=str),
+        patients=np.array(test.patients, dtype=str),
+        labels=test.targets.cpu().numpy().astype(np.uint8),
+        known=test.label_mask.cpu().numpy(),
+        names=table.labels,
+    )
+
+
+def _head_norms(classifier: Classifier) -> dict[str, Any]:
+    halves: tuple[Tensor, ...] = classifier.head.weight.detach().split(classifier.width, dim=1)
+    return {f"head_norm_{name}": float(half.norm()) for name, half in zip(MODALITIES, halves, strict=True)}
+
+
+def _traffic(plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    traffic = outcome.traffic
+    numbers = [client.number for client in plan.partition.clients]
+    return {
+        "bytes_up": {str(n): traffic[n].model_up + traffic[n].method_up if n in traffic else 0 for n in numbers},
+        "bytes_down": {str(n): traffic[n].model_down + traffic[n].method_down if n in traffic else 0 for n in numbers},
+    }
+
+
+def _costs(plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome) -> dict[str, Any]:
+    kinds = {client.kind for client in plan.partition.clients}
+    complete = plan.imputer.nothing_missing
+    counted = {"classifier": cost.classifier_macs(classifier, plan.preset.image_size, plan.preset.report_length)}
+    for missing, kind in (("text", "image"), ("image", "text")):
+        if kind in kinds and plan.imputer.takes_part(kind) and not complete:
+            counted[f"fill_{missing}"] = cost.fill_macs(plan.imputer, ctx, missing)
+    return {
+        "parameters": {
+            "classifier": cost.parameter_count(classifier),
+            "method": sum(tensor.numel() for tensor in outcome.shared.values()),
+        },
+        "macs": {
+            name: counted[name].count if name in counted else None for name in ("classifier", "fill_image", "fill_text")
+        },
+        "unsupported_ops": {name: dict(macs.unsupported) for name, macs in counted.items()},
+    }
+
+
+def _blank_record(plan: Plan) -> Record:
+    case, table = plan.case, plan.prepared.table
+    head, dirty = provenance.commit()
+    clients = [
+        {
+            "client": client.number,
+            "kind": client.kind,
+            "patients": len(client.patients),
+            "rows": len(plan.prepared.rows_of(client.patients)),
+        }
+        for client in plan.partition.clients
+    ]
+    return Record(
+        case_id=case.case_id,
+        key=plan.key,
+        method=plan.imputer.name,
+        title=plan.imputer.title,
+        marks=list(plan.imputer.marks),
+        params=plan.imputer.params,
+        setup=case.setup,
+        partition=case.partition,
+        seed=case.seed,
+        dataset=case.dataset,
+        synthetic=table.synthetic,
+        preset=case.preset,
+        missing=case.missing,
+        test_modalities=case.test_modalities,
+        aggregation=case.aggregation,
+        engine=case.engine,
+        configuration=asdict(plan.preset) | {"uncertain": table.uncertain, "blank": table.blank},
+        status="failed",
+        clients=clients,
+        device=plan.resources.device,
+        threads=plan.preset.threads,
+        versions=provenance.versions(),
+        weights=plan.weights,
+        data=plan.prepared.digest,
+        commit=head,
+        dirty=dirty,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        notes=list(table.notes),
+    )

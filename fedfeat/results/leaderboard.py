@@ -1,0 +1,219 @@
+"""The board as Markdown that reads well in a terminal and on GitHub. The same records give the very same text."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from fedfeat.results.board import MIN_SEEDS, MIN_TEST_ROWS, Axes, Row, Section, Table, sections
+from fedfeat.results.columns import COLUMNS, NOTHING, label, mean
+from fedfeat.results.files import write_bytes
+from fedfeat.results.record import Record
+
+BOARD = "leaderboard.md"
+
+
+def render(records: Iterable[Record], intro: str = "") -> str:
+    """Return the board of all records; `intro` is a paragraph below its title.
+
+    Raises FedfeatError if two records stand for the same case.
+    """
+    found = sections(records)
+    blocks = ["# Leaderboard", *([intro] if intro else [])]
+    if not found:
+        blocks.append("No records yet. Run `pytest benchmarks` to make some.")
+    for section in found:
+        blocks += _section(section)
+    if found:
+        blocks += _legend([table for section in found for table in section.tables])
+    return "\n\n".join(blocks) + "\n"
+
+
+def write_board(folder: Path, records: Iterable[Record]) -> Path:
+    """Write the board of the records as `leaderboard.md` into a records folder, atomically; return its path."""
+    path = folder / BOARD
+    write_bytes(path, render(records).encode())
+    return path
+
+
+def _section(section: Section) -> list[str]:
+    blocks = [f"## {_plain(_title(section.axes))}", _data_note(section.axes)]
+    if len(section.tables) > 1:
+        blocks += [f"### Mean macro AUC at a glance, {_data(section.axes)}", _overview(section)]
+    for table in section.tables:
+        blocks += _table(table)
+    return [*blocks, _provenance(section)]
+
+
+def _title(axes: Axes) -> str:
+    """Name the data and the preset, and of the other axes what is not the default."""
+    parts = [_data(axes), f"preset {axes.preset}"]
+    if axes.missing != 1.0:
+        parts.append(f"{100 * axes.missing:g} % of a unimodal client's rows lack the modality")
+    if axes.test_modalities != "both":
+        parts.append(f"test modalities {axes.test_modalities}")
+    if axes.aggregation != "fedavg":
+        parts.append(f"aggregation {axes.aggregation}")
+    if axes.engine != "local":
+        parts.append(f"engine {axes.engine}")
+    return ", ".join(parts)
+
+
+def _data(axes: Axes) -> str:
+    return f"{axes.dataset} (synthetic)" if axes.synthetic else axes.dataset
+
+
+def _data_note(axes: Axes) -> str:
+    if axes.synthetic:
+        return f"Synthetic data ({_plain(axes.dataset)}): not a result on MIMIC-CXR."
+    if axes.paper_data:
+        return f"Data: {axes.dataset}, tested on MIMIC-CXR."
+    return f"Data: {_plain(axes.dataset)}: not a result on MIMIC-CXR."
+
+
+def _overview(section: Section) -> str:
+    """Return the matrix of methods and tables. Its rows are compared table by table, from left to right."""
+    places = range(len(section.tables))
+    cells: dict[tuple[str, str], dict[int, tuple[Table, Row]]] = defaultdict(dict)
+    for place, table in enumerate(section.tables):
+        for row in table.rows:
+            cells[row.name, row.variant][place] = (table, row)
+
+    def order(present: dict[int, tuple[Table, Row]]) -> tuple[bool, list[float], str]:
+        means = [present[place][0].auc(present[place][1]) if place in present else None for place in places]
+        row = next(iter(present.values()))[1]
+        return not row.upper_bound, [1.0 if one is None else -one for one in means], label(row)
+
+    rows = [
+        [order(present)[2], *(mean(*present[place]) if place in present else NOTHING for place in places)]
+        for present in sorted(cells.values(), key=order)
+    ]
+    headings = ["method", *(f"{table.setup} {table.partition}" for table in section.tables)]
+    return _markdown(headings, rows, ["left", *("right" for _ in places)])
+
+
+def _table(table: Table) -> list[str]:
+    columns = [column for column in COLUMNS if column.stands_in(table)]
+    rows = [[column.cell(table, row) for column in columns] for row in table.rows]
+    blocks = [
+        f"### {_plain(f'{table.setup} {table.partition}, {_data(table.axes)}')}",
+        f"{_seeds(table.seeds)}; {table.test_rows:,} test rows.",
+        _markdown([column.heading for column in columns], rows, [column.align for column in columns]),
+    ]
+    if table.differences:
+        blocks.append(f"Not ranked, because the rows differ in more than the method: {', '.join(table.differences)}.")
+    if table.too_small:
+        blocks.append(
+            f"Too small to rank: {_count(len(table.seeds), 'seed')} ({MIN_SEEDS} needed), "
+            f"{table.test_rows:,} test rows ({MIN_TEST_ROWS} needed)."
+        )
+    failed = [record for record in table.records if record.status == "failed"]
+    if failed:
+        blocks.append(
+            "\n".join(f"- Failed: `{one.case_id}`: {_plain(one.error or 'no reason given')}" for one in failed)
+        )
+    return blocks
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{'Seed' if len(seeds) == 1 else 'Seeds'} {' · '.join(map(str, seeds))}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _provenance(section: Section) -> str:
+    """Return the list under a section's tables: left-out labels, commits, machines, notes."""
+    records = section.records
+    lines = [
+        *_left_out(section),
+        *_parameters(section),
+        *_groups("Commit", records, _commit, dated=True),
+        *_groups("Device", records, _device),
+        *_groups("Encoders' start", records, lambda record: record.weights),
+        *_groups("Versions", records, lambda record: ", ".join(f"{k} {v}" for k, v in sorted(record.versions.items()))),
+        *(f"Note: {note}" for note in dict.fromkeys(note for record in records for note in record.notes)),
+    ]
+    return "\n".join(f"- {_plain(line)}" for line in lines)
+
+
+def _left_out(section: Section) -> list[str]:
+    """Say which labels the macro averages leave out, and in which tables unless it is the same in all."""
+    tables: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for table in section.tables:
+        scored = [record.per_label_auc for record in table.records]
+        labels = dict.fromkeys(name for one in scored for name, auc in one.items() if auc is None)
+        tables[tuple(labels)].append(f"{table.setup} {table.partition}")
+    return [
+        "Left out of the macro average, because the test rows hold one class only: "
+        + ", ".join(labels)
+        + (f" (in {'; '.join(names)})" if len(tables) > 1 else "")
+        for labels, names in tables.items()
+        if labels
+    ]
+
+
+def _parameters(section: Section) -> list[str]:
+    """Say every method's parameters: a row of the tables tells only those in which variants on the board differ."""
+    lines = [
+        f"Parameters of {row.title}: "
+        + ", ".join(f"{name} {json.dumps(row.params[name])}" for name in sorted(row.params))
+        for table in section.tables
+        for row in table.rows
+        if row.params
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _groups(what: str, records: Iterable[Record], value: Callable[[Record], str], dated: bool = False) -> list[str]:
+    """Say a property once for all records that share it: from when, if asked, and whose, if it has several values."""
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if value(record):
+            groups[value(record)].append(record)
+    lines = []
+    for text, members in groups.items():
+        dates = sorted({record.date[:10] for record in members})
+        period = f" ({' to '.join(dict.fromkeys([dates[0], dates[-1]]))})" if dated else ""
+        whose = f": {', '.join(dict.fromkeys(record.title for record in members))}" if len(groups) > 1 else ""
+        lines.append(f"{what}: {text}{period}{whose}")
+    return lines
+
+
+def _commit(record: Record) -> str:
+    if record.commit is None:
+        return "none, outside a git repository"
+    state = {True: " with uncommitted changes", False: "", None: ", working tree unknown"}[record.dirty]
+    return record.commit[:12] + state
+
+
+def _device(record: Record) -> str:
+    if not record.device:
+        return ""
+    return record.device if record.threads is None else f"{record.device}, {_count(record.threads, 'thread')}"
+
+
+def _legend(tables: Sequence[Table]) -> list[str]:
+    """Explain the columns that some table has."""
+    columns = [column for column in COLUMNS if any(column.stands_in(table) for table in tables)]
+    lines = [f"- {column.heading}: {column.meaning}" for column in columns]
+    lines.append(
+        f"- {NOTHING}: no such number, or not for all seeds: means never leave out a seed that another row has"
+    )
+    return ["## How to read the tables", "\n".join(lines)]
+
+
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], aligns: Sequence[str]) -> str:
+    cells = [[_plain(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return tabulate(cells, headers=list(headings), tablefmt="pipe", colalign=list(aligns), disable_numparse=True)
+
+
+def _plain(text: str) -> str:
+    """Return text from a record as one line that Markdown shows as it stands."""
+    line = " ".join(text.split())
+    for special in ("\\", "<", "*", "`"):
+        line = line.replace(special, f"\\{special}")
+    return line

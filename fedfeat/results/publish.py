@@ -1,0 +1,93 @@
+"""Copying finished records into the repository, and the board that is committed with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedfeat.errors import FedfeatError
+from fedfeat.results import store
+from fedfeat.results.files import write_together
+from fedfeat.results.leaderboard import render
+from fedfeat.results.record import Record
+
+INTRO = "Rendered by `fedfeat publish` from the files in `records/`: do not edit."
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a call of `publish` did."""
+
+    copied: tuple[Record, ...]
+    failed: tuple[Record, ...]
+    """Skipped."""
+    board: Path
+    on_board: int
+    """Number of records that the board shows, those published earlier included."""
+
+
+def publish(runs: Path, to: Path) -> Published:
+    """Copy the passed records of a folder, with their sidecars, to `to`/records and rewrite the board `to`/README.md.
+
+    Raises FedfeatError, and changes nothing, if there is no record, if a passed one was made on a tree that was not
+    clean, or if a record or sidecar on either side cannot be read.
+    """
+    found = store.read(runs)
+    if not found:
+        raise FedfeatError(
+            f"{runs}: no records there; run `pytest benchmarks` first, or name the folder with --records"
+        )
+    passed = tuple(record for record in found if record.status == "passed")
+    _require_clean(runs, passed)
+    target = to / "records"
+    by_id = {record.case_id: record for record in (*store.read(target), *passed)}
+    board = to / "README.md"
+    text = render(by_id.values(), INTRO)
+    sidecars, records, outdated = _contents(runs, target, passed)
+    # Records come after the sidecars they need, and the board after the records it shows.
+    write_together([*sidecars.items(), *records.items(), (board, text.encode())])
+    for path in outdated:
+        path.unlink(missing_ok=True)
+    failed = tuple(record for record in found if record.status == "failed")
+    return Published(passed, failed, board, len(by_id))
+
+
+def _require_clean(runs: Path, records: Sequence[Record]) -> None:
+    """Refuse records that no commit can reproduce."""
+    refused = [record.case_id for record in records if record.dirty is not False or record.commit is None]
+    if refused:
+        more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
+        raise FedfeatError(
+            f"{runs}: nothing published, because no clean commit made {', '.join(refused[:_NAMED])}{more}; "
+            "commit your changes and run these cases again with --rerun"
+        )
+
+
+def _contents(
+    runs: Path, target: Path, records: Sequence[Record]
+) -> tuple[dict[Path, bytes], dict[Path, bytes], list[Path]]:
+    """Return what to write, sidecars and records apart, and the target's scores that no new record owns any more."""
+    sidecars: dict[Path, bytes] = {}
+    texts: dict[Path, bytes] = {}
+    outdated: list[Path] = []
+    for record in records:
+        scores = store.scores_path(runs, record.case_id)
+        if scores.exists():
+            store.read_scores(runs, record.case_id)  # raises if they are damaged or another run's
+            sidecars[target / scores.name] = scores.read_bytes()
+        else:
+            outdated.append(target / scores.name)
+        if record.test_set and (scores.exists() or store.labels_path(runs, record.test_set).exists()):
+            name = store.labels_path(runs, record.test_set).name
+            _require_same_rows(runs, target, record.test_set)
+            sidecars[target / name] = (runs / name).read_bytes()
+        texts[store.record_path(target, record.case_id)] = record.to_json().encode()
+    return sidecars, texts, outdated
+
+
+def _require_same_rows(runs: Path, target: Path, test_set: str) -> None:
+    """Refuse a test set under whose hash other rows are published: earlier scores would lose their labels."""
+    path = store.labels_path(target, test_set)
+    own = store.read_test_set(runs, test_set).digest()
+    if path.exists() and store.read_test_set(target, test_set).digest() != own:
+        raise FedfeatError(f"{path}: holds other rows than the file of that name in {runs}; remove one and run again")

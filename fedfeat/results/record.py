@@ -1,0 +1,186 @@
+"""One JSON object a case: what was run, with what, on what, and what came out."""
+
+import json
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from fedfeat.errors import FedfeatError
+
+SCHEMA = 1
+"""The version of the format below; a change of the fields raises it."""
+
+Status = Literal["passed", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The result of one case. What has a default may be left out when the case failed before it was known.
+
+    AUC values lie in [0, 1]; None stands where a number could not be computed (JSON has no NaN).
+    """
+
+    schema: int = SCHEMA
+    case_id: str
+    key: str
+    """Hash of method source, configuration and data: an equal key promises an equal result."""
+
+    method: str
+    title: str
+    """The method's name for humans."""
+    marks: list[str] = field(default_factory=list)
+    """What a reader must know before comparing, e.g. "upper bound" or "uses public data"."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    setup: str
+    """"homogeneous" or "heterogeneous"."""
+    partition: str
+    """Numbers of image-only, text-only and multimodal clients, e.g. "8:0:2"."""
+    seed: int
+    dataset: str
+    synthetic: bool
+    preset: str
+    missing: float = 1.0
+    """Share of a unimodal client's rows that lack the modality, 0 to 1."""
+    test_modalities: str = "both"
+    aggregation: str = "fedavg"
+    engine: str = "local"
+
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    """The preset's hyper-parameters and what uncertain and blank labels count as."""
+
+    status: Status
+    error: str | None = None
+
+    macro_auc: float | None = None
+    macro_auc_image_only: float | None = None
+    """Macro AUC of the same model with its text feature zeroed."""
+    macro_auc_text_only: float | None = None
+    """Macro AUC of the same model with its image feature zeroed."""
+    head_norm_image: float | None = None
+    head_norm_text: float | None = None
+    per_label_auc: Mapping[str, float | None] = field(default_factory=dict)
+    """None for a label of which the test rows hold one class only; such a label is not in the macro average."""
+    labels_scored: int = 0
+    validation_auc: list[float] = field(default_factory=list)
+    """One a round, the untrained model first."""
+    best_round: int | None = None
+    """Index into `validation_auc`: 0 is the untrained model."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One dict a round: its number, its seconds, its losses."""
+
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    macs: Mapping[str, float | None] = field(default_factory=dict)
+    """Multiply-accumulates for one study, a part of the model; None where a method cannot fill that modality."""
+    unsupported_ops: Mapping[str, Any] = field(default_factory=dict)
+    """Operators that the count of `macs` leaves out."""
+    bytes_up: Mapping[str, int] = field(default_factory=dict)
+    """Client number to bytes that it sends in one round."""
+    bytes_down: Mapping[str, int] = field(default_factory=dict)
+    """Client number to bytes that it receives in one round."""
+    clients: list[dict[str, Any]] = field(default_factory=list)
+    """One dict a client: client, kind, patients, rows."""
+    test_rows: int = 0
+    test_patients: int = 0
+
+    seconds: float | None = None
+    samples_per_second: float | None = None
+    peak_memory_mb: float | None = None
+    device: str = ""
+    threads: int | None = None
+    """Intra-op threads of the case."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    weights: str = ""
+    """Where the encoders' start comes from."""
+    data: str = ""
+    """Hash of the prepared data."""
+    test_set: str = ""
+    """Names the sidecar of row ids, patients and labels that all cases on the same test rows share."""
+    commit: str | None = None
+    """None outside a git repository."""
+    dirty: bool | None = None
+    """Whether the working tree had uncommitted changes."""
+    date: str
+    """ISO 8601, UTC."""
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return the fields as JSON, in the order of their declaration.
+
+        Raises ValueError, naming the field, for a value that JSON cannot hold (NaN, infinity, a NumPy number).
+        """
+        content = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name, value in content.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"record {self.case_id}: field {name} does not fit into JSON: {error}") from error
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str, path: Path) -> "Record":
+        """Read what `to_json` wrote. `path` only names the culprit in the FedfeatError that anything else raises."""
+        way_out = "remove the file or run its case again with --rerun"
+        try:
+            content = json.loads(text, parse_constant=_refuse_constant)
+        except ValueError as error:
+            raise FedfeatError(f"{path}: not a readable record ({error}); {way_out}") from error
+        if not isinstance(content, dict):
+            raise FedfeatError(f"{path}: not a record but a JSON {type(content).__name__}; {way_out}")
+        if content.get("schema") != SCHEMA:
+            found = content.get("schema", "none")
+            raise FedfeatError(f"{path}: schema is {found}, this version reads schema {SCHEMA}; {way_out}")
+        hints = _hints()
+        for what, names in (("missing", hints.keys() - content.keys()), ("unknown", content.keys() - hints.keys())):
+            if names:
+                raise FedfeatError(f"{path}: {what} field {', '.join(sorted(names))}; {way_out}")
+        for name, value in content.items():
+            if not _fits(value, hints[name]):
+                raise FedfeatError(f"{path}: field {name} cannot hold {json.dumps(value)[:60]}; {way_out}")
+        try:
+            file_name(content["case_id"])
+        except ValueError as error:
+            raise FedfeatError(f"{path}: {error}; {way_out}") from error
+        return Record(**content)
+
+
+def file_name(case_id: str) -> str:
+    """Return the name, without an ending, of the files of a case: its id with '.' for ':'.
+
+    Raises ValueError unless the id consists of letters, digits, ':', '.', '_' and '-'.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9:._-]+", case_id):
+        raise ValueError(f"case id {case_id!r}: only letters, digits, ':', '.', '_' and '-' may stand in it")
+    return case_id.replace(":", ".")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Record)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Return whether a value read from JSON has the type of a field."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, one) for one in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin is list:
+        return isinstance(value, list) and all(_fits(one, arguments[0]) for one in value)
+    if origin in (dict, Mapping):
+        return isinstance(value, dict) and all(_fits(one, arguments[1]) for one in value.values())
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)

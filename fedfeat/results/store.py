@@ -1,0 +1,189 @@
+"""A folder of records: `<case>.json`, beside it `<case>.scores.npz`, and `test-<hash>.npz` once a test set.
+
+Any number of processes may write at the same time. A file is replaced as a whole, and a record comes after its
+sidecars, so whoever finds a record finds its scores.
+"""
+
+import hashlib
+import io
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fedfeat.errors import FedfeatError
+from fedfeat.results.files import read_text, write_bytes
+from fedfeat.results.record import Record, file_name
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """The rows that scores belong to, in their order."""
+
+    __test__ = False  # or pytest takes it for a class of tests
+
+    rows: npt.NDArray[np.str_]
+    """Row ids, shape (rows,)."""
+    patients: npt.NDArray[np.str_]
+    """Patient ids, shape (rows,)."""
+    labels: npt.NDArray[np.uint8]
+    """0 or 1, shape (rows, labels); 0 where `known` is False."""
+    known: npt.NDArray[np.bool_]
+    """The label mask, shape (rows, labels)."""
+    names: tuple[str, ...]
+    """The labels' names, in the order of the columns."""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.rows), len(self.names))
+        if self.labels.shape != shape or self.known.shape != shape or self.patients.shape != shape[:1]:
+            raise ValueError(
+                f"test set: {shape[0]} row ids and {shape[1]} label names, but patients {self.patients.shape}, "
+                f"labels {self.labels.shape} and mask {self.known.shape}"
+            )
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that depend on every id, label and name: a fit `Record.test_set`."""
+        text = repr((self.rows.tolist(), self.patients.tolist(), self.names))
+        bits = np.where(self.known, self.labels, 2).astype(np.uint8).tobytes()
+        return hashlib.sha256(text.encode() + bits).hexdigest()[:16]
+
+
+def record_path(folder: Path, case_id: str) -> Path:
+    """Return where the record of a case lies."""
+    return folder / f"{file_name(case_id)}.json"
+
+
+def scores_path(folder: Path, case_id: str) -> Path:
+    """Return where the scores of a case lie, if it has any."""
+    return folder / f"{file_name(case_id)}.scores.npz"
+
+
+def labels_path(folder: Path, test_set: str) -> Path:
+    """Return where a test set lies. Raises ValueError if its hash holds other than letters, digits, '_' and '-'."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", test_set):
+        raise ValueError(f"test set {test_set!r}: only letters, digits, '_' and '-' may stand in its hash")
+    return folder / f"test-{test_set}.npz"
+
+
+def write(
+    folder: Path, record: Record, scores: npt.NDArray[np.floating[Any]] | None = None, test_set: TestSet | None = None
+) -> Path:
+    """Write a record and its sidecars; return the record's path. The folder is created.
+
+    `scores` are the model's outputs for the test rows, (rows, labels), kept as float32. `test_set` is written if no
+    file bears the hash `record.test_set` yet. Without scores, those of an earlier run of the case are removed.
+    Raises ValueError if scores come without a test set or in another shape, FedfeatError if another case already
+    has the file name, OSError if the disk refuses; the old files then stand as they were.
+    """
+    path = record_path(folder, record.case_id)
+    content = record.to_json().encode()
+    _check_owner(path, record.case_id)
+    if test_set is not None:
+        _write_test_set(folder, record.test_set, test_set)
+    if scores is None:
+        write_bytes(path, content)
+        scores_path(folder, record.case_id).unlink(missing_ok=True)
+        return path
+    shape = read_test_set(folder, record.test_set).labels.shape
+    if scores.shape != shape:
+        raise ValueError(f"record {record.case_id}: scores of shape {scores.shape} for a test set of {shape}")
+    # The key ties the scores to their record: a process killed between the two writes leaves a mismatch that shows.
+    packed = _pack(scores=scores.astype(np.float32), key=np.array(record.key))
+    write_bytes(scores_path(folder, record.case_id), packed)
+    write_bytes(path, content)
+    return path
+
+
+def read(folder: Path) -> list[Record]:
+    """Return all records of a folder, sorted by case id; none if there is no such folder.
+
+    Raises FedfeatError, naming the file, for a record that cannot be read or lies under another case's name.
+    """
+    return sorted((_read_record(path) for path in folder.glob("*.json")), key=lambda record: record.case_id)
+
+
+def find(folder: Path, case_id: str, key: str) -> Record | None:
+    """Return the passed record of a case with this very key. A damaged file counts as none: the case runs again."""
+    try:
+        record = _read_record(record_path(folder, case_id))
+    except FedfeatError:
+        return None
+    return record if (record.case_id, record.key, record.status) == (case_id, key, "passed") else None
+
+
+def read_scores(folder: Path, case_id: str) -> npt.NDArray[np.float32]:
+    """Return the scores of a case, (rows, labels). Raises FedfeatError if they are absent, damaged or another run's."""
+    path = scores_path(folder, case_id)
+    record = _read_record(record_path(folder, case_id))
+    content = _unpack(path, "scores", "key")
+    if str(content["key"]) != record.key:
+        raise FedfeatError(f"{path}: scores of another run than the record beside it; run the case again with --rerun")
+    return content["scores"].astype(np.float32)
+
+
+def read_test_set(folder: Path, test_set: str) -> TestSet:
+    """Return the test set of a hash. Raises FedfeatError, naming the file, if it is absent or damaged."""
+    path = labels_path(folder, test_set)
+    content = _unpack(path, "rows", "patients", "labels", "known", "names")
+    return TestSet(
+        rows=content["rows"],
+        patients=content["patients"],
+        labels=content["labels"],
+        known=content["known"],
+        names=tuple(content["names"].tolist()),
+    )
+
+
+def _read_record(path: Path) -> Record:
+    record = Record.from_json(read_text(path), path)
+    if record_path(path.parent, record.case_id) != path:
+        raise FedfeatError(f"{path}: holds the case {record.case_id}, which belongs into another file; remove it")
+    return record
+
+
+def _check_owner(path: Path, case_id: str) -> None:
+    """Refuse to replace another case's record: ids that differ only in ':' and '.' share a file name."""
+    try:
+        owner = _read_record(path).case_id
+    except FedfeatError:
+        return
+    if owner != case_id:
+        raise FedfeatError(f"{path}: belongs to the case {owner}, not to {case_id}; rename a method or parameter")
+
+
+def _write_test_set(folder: Path, name: str, test_set: TestSet) -> None:
+    path = labels_path(folder, name)
+    if path.exists():
+        if read_test_set(folder, name).digest() != test_set.digest():
+            raise FedfeatError(f"{path}: holds other rows than the test set of that hash; remove it and run again")
+        return
+    content = _pack(
+        rows=np.asarray(test_set.rows, dtype=np.str_),
+        patients=np.asarray(test_set.patients, dtype=np.str_),
+        labels=np.where(test_set.known, test_set.labels, 0).astype(np.uint8),
+        known=test_set.known.astype(np.bool_),
+        names=np.array(test_set.names, dtype=np.str_),
+    )
+    write_bytes(path, content)
+
+
+def _pack(**arrays: npt.NDArray[Any]) -> bytes:
+    """Return the arrays as one compressed npz file, with constant timestamps, so equal arrays give equal bytes."""
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _unpack(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except FileNotFoundError as error:
+        raise FedfeatError(f"{path}: there is no such file; run the case again with --rerun") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        # NumPy's own message advises to load the file unsafely.
+        raise FedfeatError(f"{path}: damaged; remove it and run the case again with --rerun") from error

@@ -1,0 +1,187 @@
+import dataclasses
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fedfeat.errors import FedfeatError
+from fedfeat.results import store
+from fedfeat.results.record import Record
+
+MakeRecord = Callable[..., Record]
+CASE = "phantom:homogeneous:8:0:2:fin:seed0"
+FILE = "phantom.homogeneous.8.0.2.fin.seed0"
+
+
+def _test_set(patients: str = "p") -> store.TestSet:
+    return store.TestSet(
+        rows=np.array(["r0", "r1", "r2"]),
+        patients=np.array([f"{patients}{n}" for n in (0, 0, 1)]),
+        labels=np.array([[0, 1], [1, 1], [0, 0]], dtype=np.uint8),
+        known=np.array([[True, True], [True, False], [True, True]]),
+        names=("Edema", "Fracture"),
+    )
+
+
+SCORES = np.array([[0.5, -1.0], [0.25, 2.0], [0.0, 8.0]])
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_record_and_its_sidecars_can_be_read_back(tmp_path: Path, make_record: MakeRecord) -> None:
+    test_set = _test_set()
+    record = make_record(test_set=test_set.digest())
+    assert store.write(tmp_path / "runs", record, SCORES, test_set) == tmp_path / "runs" / f"{FILE}.json"
+    folder = tmp_path / "runs"
+    assert _names(folder) == {f"{FILE}.json", f"{FILE}.scores.npz", f"test-{test_set.digest()}.npz"}
+    assert store.read(folder) == [record]
+    scores = store.read_scores(folder, CASE)
+    assert scores.dtype == np.float32
+    np.testing.assert_array_equal(scores, SCORES)
+    back = store.read_test_set(folder, test_set.digest())
+    assert back.digest() == test_set.digest()
+    assert back.names == test_set.names
+    assert back.labels[1, 1] == 0, "an unknown label is not told"
+
+
+def test_sidecars_hold_no_pickle(tmp_path: Path, make_record: MakeRecord) -> None:
+    test_set = _test_set()
+    odd = dataclasses.replace(test_set, rows=np.array(["r0", "r1", "r2"], dtype=object))
+    store.write(tmp_path, make_record(test_set="t"), SCORES, odd)
+    for path in tmp_path.glob("*.npz"):
+        with np.load(path, allow_pickle=False) as content:
+            assert all(content[name].dtype != object for name in content.files)
+
+
+def test_a_test_set_is_written_once(tmp_path: Path, make_record: MakeRecord) -> None:
+    record = make_record(test_set="t")
+    store.write(tmp_path, record, SCORES, _test_set())
+    before = (tmp_path / "test-t.npz").stat().st_ino
+    store.write(tmp_path, make_record(seed=1, test_set="t"), SCORES, _test_set())
+    assert (tmp_path / "test-t.npz").stat().st_ino == before
+    with pytest.raises(FedfeatError, match=r"test-t\.npz"):
+        store.write(tmp_path, record, SCORES, _test_set("q"))
+
+
+def test_scores_need_a_test_set_of_their_shape(tmp_path: Path, make_record: MakeRecord) -> None:
+    with pytest.raises(FedfeatError, match=r"test-t\.npz"):
+        store.write(tmp_path, make_record(test_set="t"), SCORES)
+    with pytest.raises(ValueError, match=r"\(2, 2\)"):
+        store.write(tmp_path, make_record(test_set="t"), SCORES[:2], _test_set())
+    assert store.read(tmp_path) == []
+
+
+def test_a_run_without_scores_removes_old_ones(tmp_path: Path, make_record: MakeRecord) -> None:
+    store.write(tmp_path, make_record(test_set="t"), SCORES, _test_set())
+    store.write(tmp_path, make_record(auc=None, status="failed", error="no"))
+    assert _names(tmp_path) == {f"{FILE}.json", "test-t.npz"}
+    with pytest.raises(FedfeatError, match=r"scores\.npz"):
+        store.read_scores(tmp_path, CASE)
+
+
+def test_scores_of_another_run_are_refused(tmp_path: Path, make_record: MakeRecord) -> None:
+    store.write(tmp_path, make_record(test_set="t"), SCORES, _test_set())
+    newer = make_record(test_set="t", key="k2")
+    (tmp_path / f"{FILE}.json").write_text(newer.to_json())
+    with pytest.raises(FedfeatError, match="another run"):
+        store.read_scores(tmp_path, CASE)
+
+
+def test_records_are_read_in_the_order_of_their_ids(tmp_path: Path, make_record: MakeRecord) -> None:
+    for seed in (2, 0, 1):
+        store.write(tmp_path, make_record(seed=seed))
+    assert [record.seed for record in store.read(tmp_path)] == [0, 1, 2]
+    assert store.read(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe"])
+def test_a_damaged_record_is_named_by_read_and_nothing_to_find(
+    tmp_path: Path, make_record: MakeRecord, damage: bytes
+) -> None:
+    path = store.write(tmp_path, make_record())
+    assert store.find(tmp_path, CASE, "k1") is not None
+    path.write_bytes(damage)
+    assert store.find(tmp_path, CASE, "k1") is None
+    with pytest.raises(FedfeatError, match=path.name):
+        store.read(tmp_path)
+    store.write(tmp_path, make_record())
+    assert len(store.read(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 broken"])
+def test_damaged_scores_are_named(tmp_path: Path, make_record: MakeRecord, damage: bytes) -> None:
+    store.write(tmp_path, make_record(test_set="t"), SCORES, _test_set())
+    (tmp_path / f"{FILE}.scores.npz").write_bytes(damage)
+    with pytest.raises(FedfeatError, match=r"scores\.npz"):
+        store.read_scores(tmp_path, CASE)
+
+
+def test_find_wants_the_very_key_and_a_passed_case(tmp_path: Path, make_record: MakeRecord) -> None:
+    assert store.find(tmp_path, CASE, "k1") is None
+    store.write(tmp_path, make_record())
+    assert store.find(tmp_path, CASE, "k1") == make_record()
+    assert store.find(tmp_path, CASE, "k2") is None
+    store.write(tmp_path, make_record(auc=None, status="failed", error="no"))
+    assert store.find(tmp_path, CASE, "k1") is None
+
+
+def test_a_record_under_another_name_is_refused(tmp_path: Path, make_record: MakeRecord) -> None:
+    path = store.write(tmp_path, make_record())
+    path.rename(tmp_path / "copy.json")
+    with pytest.raises(FedfeatError, match=r"copy\.json"):
+        store.read(tmp_path)
+
+
+def test_ids_that_share_a_file_name_do_not_replace_each_other(tmp_path: Path, make_record: MakeRecord) -> None:
+    store.write(tmp_path, make_record(case_id="fin:1"))
+    with pytest.raises(FedfeatError, match="fin:1"):
+        store.write(tmp_path, make_record(case_id="fin.1"))
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_failing_write_leaves_the_old_files(
+    tmp_path: Path, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    store.write(tmp_path, make_record(test_set="t"), SCORES, _test_set())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(*_: Any) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        if function == "fsync":
+            patch.setattr("os.fsync", fail)
+        else:
+            patch.setattr(Path, "replace", fail)
+        with pytest.raises(OSError, match="disk full"):
+            store.write(tmp_path, make_record(test_set="t", auc=0.5, key="k2"), SCORES + 1, _test_set())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def _write_many(folder: Path, record: Record, mine: int, start: Any) -> None:
+    start.wait()
+    for turn in range(25):
+        store.write(folder, dataclasses.replace(record, notes=[str(turn)]), SCORES + turn, _test_set())
+        own = dataclasses.replace(record, case_id=f"own:{mine}:{turn}")
+        store.write(folder, own, SCORES, _test_set())
+        store.read(folder)
+        store.read_scores(folder, record.case_id)
+
+
+def test_two_processes_write_the_same_case_and_their_own(tmp_path: Path, make_record: MakeRecord) -> None:
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(2)
+    record = make_record(test_set="t")
+    writers = [context.Process(target=_write_many, args=(tmp_path, record, mine, start)) for mine in (0, 1)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert len(store.read(tmp_path)) == 51
+    assert not list(tmp_path.glob(".*")), "no temporary file is left"

@@ -60,7 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seeds", default="0,1,2", metavar="A,B", help="seeds (default: 0,1,2)")
     group.addoption("--partition", metavar="I:T:M", help="run this partition in place of the table's columns")
     group.addoption("--imputer", type=Path, metavar="PATH", help="run the method of this file beside zero")
-    group.addoption("--records", type=Path, default=Path("runs"), metavar="DIR", help="where records go (default: runs)")
+    group.addoption(
+        "--records", type=Path, default=Path("runs"), metavar="DIR", help="where records go (default: runs)"
+    )
     group.addoption("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     group.addoption("--rerun", action="store_true", help="run cases again of which a record stands")
     group.addoption("--smoke", action="store_true", help="one tiny round a case; nothing is saved")
@@ -242,7 +244,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     selection = config.stash[SELECTION]
     if selection.resources.smoke or config.option.collectonly:
         return
-    seen = {value for report in _reports(terminalreporter) for name, value in report.user_properties if name == "case_id"}
+    seen = {
+        value for report in _reports(terminalreporter) for name, value in report.user_properties if name == "case_id"
+    }
     if not seen:
         return
     try:

@@ -149,7 +149,7 @@ def _evaluation(plan: Plan, split: str, site: str | None) -> Studies:
     rows = plan.prepared.split(split, site)
     if not len(rows):
         raise FedfeatError(f"{plan.case.dataset}: no row of the split {split!r} has both image and report; add some")
-    return plan.prepared.hold(rows[:256] if plan.resources.smoke else rows)
+    return plan.prepared.hold(rows[:48] if plan.resources.smoke else rows)
 
 
 def _classifier(plan: Plan) -> Classifier:

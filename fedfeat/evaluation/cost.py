@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
 from fedfeat.data.prepare import MODALITIES
 from fedfeat.imputers.base import Context, Imputer
 from fedfeat.models.classifier import Classifier
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # importing it calls a function that torch deprecates
+    from fvcore.nn import FlopCountAnalysis
 
 BYTES = 4  # of a float32
 

@@ -37,7 +37,9 @@ def test_malformed_counts_are_named(text: str) -> None:
 )
 def test_roles_follow_the_released_order(counts: str, multimodal: set[int], image: set[int], text: set[int]) -> None:
     kinds = Counts.parse(counts).kinds()
-    found = {kind: {number for number, its in enumerate(kinds) if its == kind} for kind in ("multimodal", "image", "text")}
+    found = {
+        kind: {number for number, its in enumerate(kinds) if its == kind} for kind in ("multimodal", "image", "text")
+    }
     assert found == {"multimodal": multimodal, "image": image, "text": text}
 
 
@@ -46,7 +48,11 @@ def test_other_totals_have_every_client_once(counts: str) -> None:
     parsed = Counts.parse(counts)
     kinds = parsed.kinds()
     assert len(kinds) == parsed.total
-    assert [kinds.count(kind) for kind in ("image", "text", "multimodal")] == [parsed.image, parsed.text, parsed.multimodal]
+    assert [kinds.count(kind) for kind in ("image", "text", "multimodal")] == [
+        parsed.image,
+        parsed.text,
+        parsed.multimodal,
+    ]
 
 
 def test_clients_keep_their_patients_in_every_partition(make_table: Callable[..., StudyTable]) -> None:

@@ -15,23 +15,16 @@ BEFORE = {
 }
 
 
-def reply(client: int, kind: str, rows: dict[str, int], **model: float) -> Reply:
-    tensors = {name.replace("_", "."): torch.tensor([value]) for name, value in model.items()}
+def reply(client: int, kind: str, rows: dict[str, int], **model: list[float]) -> Reply:
+    tensors = {f"{part}.weight": torch.tensor(values) for part, values in model.items()}
     return Reply(client, kind, rows, tensors, {}, {})
 
 
 # Client 0 holds images only (30 rows); client 1 holds both (10 rows, of which 5 have an image).
 REPLIES = [
-    Reply(0, "image", {"image": 30, "text": 0, "head": 30}, {"image.weight": torch.tensor([1.0, 2.0]), "head.weight": torch.tensor([4.0])}, {}, {}),
-    Reply(
-        1,
-        "multimodal",
-        {"image": 5, "text": 10, "head": 10},
-        {"image.weight": torch.tensor([8.0, 9.0]), "text.weight": torch.tensor([50.0]), "head.weight": torch.tensor([8.0])},
-        {},
-        {},
-    ),
-]  # fmt: skip
+    reply(0, "image", {"image": 30, "text": 0, "head": 30}, image=[1.0, 2.0], head=[4.0]),
+    reply(1, "multimodal", {"image": 5, "text": 10, "head": 10}, image=[8.0, 9.0], text=[50.0], head=[8.0]),
+]
 
 
 def test_each_key_is_averaged_over_those_that_trained_it() -> None:

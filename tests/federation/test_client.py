@@ -73,7 +73,11 @@ def test_one_client_with_all_the_data_is_plain_training_bit_for_bit(
 
 @pytest.mark.parametrize(("kind", "lacks"), [("image", "text"), ("text", "image")])
 def test_a_unimodal_client_neither_trains_nor_sends_the_other_encoder(
-    make_prepared: Callable[..., Prepared], make_classifier: Make, make_context: Callable[..., Context], kind: str, lacks: str
+    make_prepared: Callable[..., Prepared],
+    make_classifier: Make,
+    make_context: Callable[..., Context],
+    kind: str,
+    lacks: str,
 ) -> None:
     classifier = make_classifier()
     before = {key: value.clone() for key, value in classifier.state_dict().items()}

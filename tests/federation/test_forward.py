@@ -34,7 +34,10 @@ class Spy(Imputer):
         if self.nothing:
             return {}
         width = 3 if self.wrong_shape else next(iter(features.values())).shape[1]
-        return {name: torch.full((len(feature), width), self.value, requires_grad=True) for name, feature in features.items()}
+        return {
+            name: torch.full((len(feature), width), self.value, requires_grad=True)
+            for name, feature in features.items()
+        }
 
 
 def batch(rows: int = 4, width: int = 16) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -62,7 +65,7 @@ def test_the_method_sees_detached_features(
     features, present = batch()
     spy = Spy()
     filled(spy, make_context(make_classifier()), features, present, torch.ones(4, 3))
-    (given, targets), = spy.seen
+    ((given, targets),) = spy.seen
     assert not any(feature.requires_grad for feature in given.values())
     assert targets is not None
 

@@ -208,4 +208,5 @@ def brightness(seed: int, study: Study, chest: Chest, darkened: np.ndarray, vess
     if patient.granuloma:
         side, zone, across, down = patient.granuloma
         picture += 0.30 * blob(x, y, chest.centre(side, zone, (across, down)), (0.022, 0.022))
-    return picture * body
+    seen: np.ndarray = picture * body
+    return seen

@@ -3,9 +3,10 @@
 import numpy as np
 
 from fedfeat.data.phantom.anatomy import VISIBILITY, Chest
-from fedfeat.data.phantom.findings import LEFT, RIGHT, Study
+from fedfeat.data.phantom.findings import DEVICES, LEFT, RIGHT, Study
 from fedfeat.data.phantom.shapes import ellipse, stroke
 from fedfeat.data.phantom.sites import STYLES
+from fedfeat.data.studies import UNCERTAIN
 from fedfeat.randomness import numpy_generator
 
 _LINE = 0.028  # width of a catheter
@@ -71,9 +72,11 @@ def _device(seed: int, study: Study, device: str, chest: Chest, rng: np.random.G
 
 def add(picture: np.ndarray, seed: int, study: Study, chest: Chest) -> np.ndarray:
     """Return the (GRID, GRID) brightness with the study's devices, and with what lies on the skin, drawn in."""
+    finding = study.findings.get(DEVICES)
+    strength = VISIBILITY * (0.5 if finding and finding.value == UNCERTAIN else 1.0)
     for device in study.devices:
         rng = numpy_generator(seed, *study.names, "draw", device)
-        picture = picture + VISIBILITY * _device(seed, study, device, chest, rng)
+        picture = picture + strength * _device(seed, study, device, chest, rng)
     rng = numpy_generator(seed, *study.names, "skin")
     if rng.random() < STYLES[study.patient.site].external:
         for _ in range(int(rng.integers(2, 5))):

@@ -44,8 +44,8 @@ def _effusion(layers: Layers, chest: Chest, finding: Finding, rng: np.random.Gen
         # The meniscus: fluid climbs along the wall, so its upper edge falls towards the heart.
         surface = chest.dome[side] + 0.15 - level + 0.55 * np.clip(0.95 - out, 0.0, None) ** 1.5
         fluid = soft(chest.y - surface, 0.07) * chest.cavity[side]
-        layers.air *= 1.0 - 0.95 * fluid
-        layers.added += 0.07 * fluid
+        layers.air *= 1.0 - np.clip(VISIBILITY * 0.95 * fluid, 0.0, 0.97)
+        layers.added += VISIBILITY * 0.07 * fluid
 
 
 def _pneumothorax(layers: Layers, chest: Chest, finding: Finding, rng: np.random.Generator) -> None:
@@ -55,7 +55,7 @@ def _pneumothorax(layers: Layers, chest: Chest, finding: Finding, rng: np.random
     depth = np.minimum(chest.rim[side] - 0.6 * gap * soft(0.35 - chest.y, 0.7), chest.y - tip)
     outside = soft(-depth, 0.03) * chest.lung[side]
     edge = np.exp(-((depth / 0.016) ** 2)) * chest.lung[side]
-    layers.vessels *= 1.0 - outside
+    layers.vessels *= 1.0 - np.clip(VISIBILITY * outside, 0.0, 1.0)
     layers.added += VISIBILITY * (0.15 * edge - 0.05 * outside)
     inside = soft(depth, 0.03) * chest.lung[side]
     layers.added += VISIBILITY * 0.10 * finding.severity * inside  # the collapsed lung is denser
@@ -68,7 +68,7 @@ def _consolidation(layers: Layers, chest: Chest, finding: Finding, rng: np.rando
     dense = np.clip(area * (0.9 + 0.15 * clouds(rng, 17)), 0.0, 1.0) * chest.lung[side]
     strength = VISIBILITY * (0.40 + 0.45 * finding.severity)
     layers.air *= 1.0 - np.clip(strength * dense, 0.0, 0.95)
-    layers.vessels *= 1.0 - 0.8 * dense
+    layers.vessels *= 1.0 - np.clip(0.8 * VISIBILITY * dense, 0.0, 1.0)
 
 
 def _pneumonia(layers: Layers, chest: Chest, finding: Finding, rng: np.random.Generator) -> None:

@@ -230,7 +230,7 @@ def sample_studies(seed: int, patient: Patient) -> list[Study]:
                 continue
             value, severity = _severity(float(z), float(high), float(low), label) if z > low else (1.0, 0.2)
             if implanted:
-                value = 1.0
+                value, severity = 1.0, max(severity, 0.2)
             side, zone, kind, offset = lasting[label] if label in CHRONIC else _attributes(label, rng)
             findings[label] = Finding(value, severity, side, zone, kind, offset)
             if label == DEVICES and z > low:

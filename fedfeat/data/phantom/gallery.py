@@ -23,7 +23,7 @@ from fedfeat.data.phantom.sites import (
 )
 from fedfeat.data.studies import CHEXPERT_LABELS, UNCERTAIN
 
-_ZOOM, _GAP, _SHADES = 3, 4, 40
+_ZOOM, _GAP, _SHADE = 3, 4, 6
 _LARGE_SAMPLE = 20_000  # patients a site for the table of prevalence; nothing is drawn for it
 _SEARCHED = 4_000  # patients looked through for a sample of a rare finding
 
@@ -61,7 +61,7 @@ def sheet(studies: Sequence[Study], columns: int) -> Image.Image:
         small = Image.fromarray(draw(SEED, study))
         large = small.resize((SIZE * _ZOOM, SIZE * _ZOOM), Image.Resampling.BICUBIC)
         picture.paste(large, (place % columns * step, place // columns * step))
-    return picture.quantize(_SHADES)
+    return picture.point(lambda grey: min(255, round(grey / _SHADE) * _SHADE))  # fewer greys: a smaller file
 
 
 def _describe(study: Study) -> str:

@@ -144,6 +144,8 @@ def _denials(rng: np.random.Generator, study: Study) -> tuple[list[str], frozens
     usual = {"Pleural Effusion": 1.5, "Pneumothorax": 1.5, "Consolidation": 1.0, "Edema": 0.6, "Pneumonia": 0.5}
     nouns = []
     for label, words in phrases.DENIED.items():
+        if label == "Lung Opacity" and phrases.DENSE & set(study.findings):
+            continue
         if label not in study.findings and label not in denied and rng.random() < share * usual.get(label, 0.15):
             nouns.append(_pick(rng, words))
             denied.add(label)

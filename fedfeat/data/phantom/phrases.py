@@ -99,7 +99,7 @@ DOUBTFUL: Mapping[str, tuple[str, ...]] = {
         "the heart [may be|is perhaps] [slightly|minimally] enlarged[|, accentuated by projection]",
     ),
     "Lung Opacity": (
-        "[possible|questionable|subtle] opacity in the {place}",
+        "[possible|questionable|suspected] opacity in the {place}",
         "faint density over the {place} [may be|is perhaps] [overlap|superimposed tissue]",
     ),
     "Lung Lesion": (
@@ -117,7 +117,7 @@ DOUBTFUL: Mapping[str, tuple[str, ...]] = {
     "Pneumonia": (
         "pneumonia in the {place} [cannot be excluded|is possible|is difficult to exclude]",
         "[possible|early|suspected] {place} pneumonia",
-        "infection at the {place} [should be considered|may be present] in the right clinical setting",
+        "infection at the {place} [should be considered|may be present] in the appropriate clinical setting",
     ),
     "Atelectasis": (
         "[probable|likely|possible] atelectasis at the {place}",
@@ -176,13 +176,15 @@ DENIED: Mapping[str, tuple[str, ...]] = {
     "Pneumothorax": ("pneumothorax",),
     "Consolidation": ("consolidation", "focal consolidation"),
     "Edema": ("pulmonary edema", "edema", "vascular congestion"),
-    "Pneumonia": ("pneumonia", "lobar pneumonia", "infiltrate"),
+    "Pneumonia": ("pneumonia", "lobar pneumonia", "infectious infiltrate"),
     "Lung Opacity": ("focal opacity", "airspace opacity"),
     "Lung Lesion": ("suspicious nodule", "pulmonary nodule", "lung mass"),
     "Atelectasis": ("atelectasis",),
     "Fracture": ("acute fracture", "displaced rib fracture"),
     "Pleural Other": ("pleural thickening",),
 }
+# With one of these in the picture, a report does not say that there is no opacity.
+DENSE = frozenset({"Consolidation", "Pneumonia", "Edema", "Pleural Effusion"})
 # Normal statements: (templates, labels that they deny, labels that must be absent as well).
 LUNG_LABELS = frozenset({"Lung Opacity", "Consolidation", "Pneumonia", "Edema", "Atelectasis", "Lung Lesion"})
 NORMAL: tuple[tuple[tuple[str, ...], frozenset[str], frozenset[str]], ...] = (

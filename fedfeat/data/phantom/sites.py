@@ -58,15 +58,19 @@ _CHEXPERT = Prevalence(
     no_finding=16_627,
 )
 # Open-I (Demner-Fushman et al. 2016), counted by us from the `MeSH` column of indiana_reports.csv over the 3,759
-# reports that are indexed (not "No Indexing"). A heading counts towards a label as follows, qualifiers after "/" as
-#   noted: Enlarged Cardiomediastinum: Mediastinum with prominent, enlarged or widened; Aortic Aneurysm
+# reports that are indexed (not "No Indexing"). A heading counts towards a label as follows:
+#   Enlarged Cardiomediastinum: Mediastinum with prominent, enlarged or widened; Aortic Aneurysm
 #   Cardiomegaly: Cardiomegaly; Cardiac Shadow or Heart with enlarged
-#   Lung Opacity: Opacity, Airspace Disease, Infiltrate, Density       Consolidation: Consolidation
-#   Lung Lesion: Nodule, Mass, Granuloma, Calcified Granuloma          Pneumonia: Pneumonia
-#   Edema: Pulmonary Edema, Pulmonary Congestion                       Atelectasis: Pulmonary Atelectasis
-#   Pneumothorax: Pneumothorax, Hydropneumothorax                      Pleural Effusion: Pleural Effusion,
-#   Hydropneumothorax Pleural Other: Pleura; Thickening, Cicatrix, Calcinosis, Density, Opacity, Nodule or Deformity
-#   with pleura Fracture: Fractures, Bone
+#   Lung Opacity: Opacity, Airspace Disease, Infiltrate, Density
+#   Lung Lesion: Nodule, Mass, Granuloma, Calcified Granuloma
+#   Edema: Pulmonary Edema, Pulmonary Congestion
+#   Consolidation: Consolidation
+#   Pneumonia: Pneumonia
+#   Atelectasis: Pulmonary Atelectasis
+#   Pneumothorax: Pneumothorax, Hydropneumothorax
+#   Pleural Effusion: Pleural Effusion, Hydropneumothorax
+#   Pleural Other: Pleura; Thickening, Cicatrix, Calcinosis, Density, Opacity, Nodule or Deformity with pleura
+#   Fracture: Fractures, Bone
 #   Support Devices: Catheters, Indwelling; Implanted Medical Device; Medical Device; Tube, Inserted; Surgical
 #     Instruments; Stents; Sutures
 # MeSH terms know no doubt: the uncertain counts are ours, 15% of the positive ones. `no_finding` applies the CheXpert

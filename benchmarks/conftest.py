@@ -15,10 +15,10 @@ from fedfeat.case import SETUPS, Case
 from fedfeat.data import sources
 from fedfeat.data.partition import Counts
 from fedfeat.errors import FedfeatError
-from fedfeat.evaluation.bounds import violations
 from fedfeat.pipeline import CaseFailed, Result, execute
 from fedfeat.plan import CaseSkipped, Plan, Resources, plan
 from fedfeat.results import leaderboard, store
+from fedfeat.results.bounds import violations
 from fedfeat.results.record import Record
 
 GROUPS = ("paper", "all")

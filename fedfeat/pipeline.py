@@ -87,7 +87,7 @@ def execute(plan: Plan, progress: Progress | None = None) -> Result:
 
 def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     case, training = plan.case, plan.preset.training
-    classifier = _classifier(plan).to(plan.device)
+    classifier = initial_classifier(plan).to(plan.device)
     members = [member for member in _members(plan) if plan.imputer.takes_part(member.kind) and len(member.studies)]
     if not members:
         raise FedfeatError(f"{case.case_id}: no client has a row to train on; use fewer clients or more studies")
@@ -152,7 +152,7 @@ def _evaluation(plan: Plan, split: str, site: str | None) -> Studies:
     return plan.prepared.hold(rows[:48] if plan.resources.smoke else rows)
 
 
-def _classifier(plan: Plan) -> Classifier:
+def initial_classifier(plan: Plan) -> Classifier:
     """Return the classifier that round 1 starts from: the same for every method of a seed."""
     with scoped(torch.device("cpu"), plan.case.seed, INITIALISATION):
         classifier = Classifier(plan.preset.encoders, len(plan.prepared.labels))

@@ -46,11 +46,12 @@ def load(path: Path, uncertain: str = "masked") -> StudyTable:
             "split": _splits(path, frame),
         },
         columns=list(COLUMNS),
-    )
+    ).reset_index(drop=True)
     folder = path.resolve().parent
+    first_row = dict(zip(frame["image"][::-1], frame.index[::-1], strict=True))
 
     def read_image(key: str) -> Image.Image:
-        return _open(path, folder, key)
+        return _open(path, folder, first_row[key], key)
 
     everyone = Pool(None, None)
     return StudyTable(
@@ -84,10 +85,15 @@ def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     header = text.split("\n", 1)[0]
     separator = ";" if header.count(";") > header.count(",") else ","  # what spreadsheets of many countries write
     try:
-        frame = pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+        # without header=None pandas renames repeated columns, and takes surplus cells for an index
+        cells = pd.read_csv(
+            StringIO(text), sep=separator, dtype=str, keep_default_na=False, header=None, skip_blank_lines=False
+        ).fillna("")
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise FedfeatError(f"{path}: not a CSV ({error}); see docs/manifest.md for the format") from error
-    frame.columns = pd.Index([name.strip() for name in frame.columns])
+    cells = cells.apply(lambda column: column.str.strip())
+    frame = cells.iloc[1:].set_axis(cells.iloc[0].tolist(), axis=1).reset_index(drop=True)
+    frame = frame[(frame != "").any(axis=1)]  # the index goes on counting the lines left out
     missing = [name for name in REQUIRED if name not in frame.columns]
     if missing:
         raise FedfeatError(
@@ -102,7 +108,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise FedfeatError(f"{path}: column {repeated[0]!r} stands twice; rename or remove one")
-    return frame.apply(lambda column: column.str.strip()), notes
+    return frame, notes
 
 
 def _findings(path: Path, frame: pd.DataFrame, labels: tuple[str, ...]) -> np.ndarray:
@@ -133,10 +139,12 @@ def _splits(path: Path, frame: pd.DataFrame) -> "pd.Series[str]":
     return frame["split"]
 
 
-def _locate(path: Path, folder: Path, key: str) -> Path:
+def _locate(path: Path, folder: Path, row: int, key: str) -> Path:
     place = (folder / key).resolve()
     if not place.is_relative_to(folder):
-        raise FedfeatError(f"{path}: image {key!r} lies outside the manifest's folder; use paths below it")
+        raise FedfeatError(
+            f"{path}: row {row + 2}: image {key!r} lies outside the manifest's folder; use paths below it"
+        )
     return place
 
 
@@ -146,21 +154,22 @@ def _content(path: Path, folder: Path, frame: pd.DataFrame) -> str:
         digest.update(f"\x1f{key}".encode())
         if key:
             try:
-                digest.update(_locate(path, folder, key).read_bytes())
-            except OSError as error:
+                digest.update(_locate(path, folder, row, key).read_bytes())
+            except (OSError, ValueError) as error:  # ValueError: a NUL in the path
                 raise FedfeatError(
-                    f"{path}: row {row + 2}: image {key!r} cannot be read ({error.strerror}); "
+                    f"{path}: row {row + 2}: image {key!r} cannot be read ({getattr(error, 'strerror', error)}); "
                     "restore the file or leave the column empty"
                 ) from error
     return digest.hexdigest()
 
 
-def _open(path: Path, folder: Path, key: str) -> Image.Image:
+def _open(path: Path, folder: Path, row: int, key: str) -> Image.Image:
     try:
-        with Image.open(_locate(path, folder, key)) as picture:
+        with Image.open(_locate(path, folder, row, key)) as picture:
             picture.load()
             return picture
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FedfeatError(
-            f"{path}: image {key!r} cannot be decoded ({error}); replace the file or leave the column empty"
+            f"{path}: row {row + 2}: image {key!r} cannot be decoded ({error}); "
+            "replace the file or leave the column empty"
         ) from error

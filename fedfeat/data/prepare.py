@@ -181,7 +181,7 @@ def _cached_images(table: StudyTable, size: int, cache: Path) -> np.ndarray:
             images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
             if images.shape == (len(table), size, size) and images.dtype == np.uint8:
                 return images
-        except (OSError, ValueError):
+        except (OSError, ValueError, EOFError):
             pass  # absent or damaged: decode again
         images = _decode(table, size)
         _write_atomically(path, images)

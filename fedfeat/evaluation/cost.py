@@ -83,7 +83,7 @@ def fill_macs(imputer: Imputer, ctx: Context, missing: str) -> Macs:
     available = torch.full((1, ctx.dims.features), ctx.dims.features**-0.5, device=ctx.device, requires_grad=True)
     try:
         return macs(_Fill(imputer, replace(ctx, phase="eval"), missing), (available,))
-    except RuntimeError:  # a method may do in `fill` what torch cannot trace; its other results still count
+    except Exception:  # a method may do what torch cannot trace or fvcore cannot count; its other results still count
         return Macs(None, {"fill cannot be traced": 1})
 
 

@@ -1,5 +1,6 @@
 """Ways to fill a missing modality, one file each: every module here but `base` is a method, found by being here."""
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -84,7 +85,7 @@ def _method_in(path: Path, module_name: str | None) -> type[Imputer]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    name = f"fedfeat_imputer_{path.stem}"
+    name = f"fedfeat_imputer_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError("not a Python file")

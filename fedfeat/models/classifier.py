@@ -59,7 +59,7 @@ class Classifier(nn.Module):
         training = self.training
         self.eval()
         with torch.no_grad():
-            parts = [self.encode(studies.batch(index)) for index in in_order(studies, batch_size)]
+            parts = [self.encode(studies.batch(index)) for index in in_order(studies, batch_size) if len(index)]
         self.train(training)
         empty = torch.zeros(0, self.width, device=self.head.weight.device)
         return {name: torch.cat([empty, *(part[name] for part in parts)]) for name in MODALITIES}

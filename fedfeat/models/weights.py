@@ -47,9 +47,8 @@ def bert_folder(path: Path | None) -> Path:
     folder = path
     for name in BERT if path is None else ():
         cached = try_to_load_from_cache(name, "vocab.txt")
-        if isinstance(cached, str):
+        if isinstance(cached, str) and (folder is None or not (folder / "model.safetensors").is_file()):
             folder = Path(cached).parent
-            break
     way_out = (
         "name a folder with --text-weights, or fill the Hugging Face cache once with "
         "hf download google-bert/bert-base-uncased vocab.txt config.json model.safetensors, or use --from-scratch"
@@ -66,11 +65,12 @@ def load_resnet50(trunk: nn.Module, file: Path) -> None:
     """Load ImageNet weights (a torch file of tensors, never of code) into a ResNet-50 whose `fc` is gone."""
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
+        kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
     except Exception as error:
         raise FedfeatError(
             f"{file}: no file of ResNet-50 weights ({type(error).__name__}); name another with --image-weights"
         ) from error
-    _fill(trunk, {key: value for key, value in state.items() if not key.startswith("fc.")}, file, "--image-weights")
+    _fill(trunk, kept, file, "--image-weights")
 
 
 def load_bert(trunk: nn.Module, folder: Path) -> None:

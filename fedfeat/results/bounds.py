@@ -31,7 +31,8 @@ def violations(record: Record, expected_bytes: Mapping[str, int]) -> list[str]:
         untrained, *trained = record.validation_auc
         if not trained or max(trained) <= untrained:
             found.append(f"the best validation AUC is not above the untrained model's {untrained:.3f}")
-    for client, sent in record.bytes_up.items():
-        if sent != expected_bytes.get(client, 0):
-            found.append(f"client {client} sent {sent} bytes a round, not {expected_bytes.get(client, 0)}")
+    for client in dict.fromkeys((*record.bytes_up, *expected_bytes)):
+        sent, expected = record.bytes_up.get(client, 0), expected_bytes.get(client, 0)
+        if sent != expected:
+            found.append(f"client {client} sent {sent} bytes a round, not {expected}")
     return found

@@ -95,6 +95,8 @@ def _selection(config: pytest.Config) -> Selection:
     preset = option("--preset") or "phantom"
     presets.get(preset)
     sources.check_name(option("--dataset"))
+    if option("--records").exists() and not option("--records").is_dir():
+        raise FedfeatError(f"--records {option('--records')}: this is not a folder; name one, it is made if need be")
     if option("--partition"):
         Counts.parse(option("--partition"))
     return Selection(
@@ -111,7 +113,7 @@ def _selection(config: pytest.Config) -> Selection:
 
 def _methods(names: str | None, imputer: Path | None) -> tuple[str, ...]:
     outside = [imputers.load(imputer).name] if imputer else []
-    chosen: list[str] = []
+    chosen: list[str] = ["zero"] if outside else []  # the baseline of every gain on the board
     for name in (names or ("zero" if outside else "paper")).split(","):
         if name in GROUPS:
             chosen += [known for known, method in imputers.known().items() if name == "all" or method.paper]
@@ -146,17 +148,39 @@ def _node_id(case: Case) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Plan one case a column before the first runs: what is wrong with the data ends the session in one line."""
-    if session.config.option.collectonly or session.testsfailed:
-        return
+    if session.config.option.collectonly or session.testsfailed or hasattr(session.config, "workerinput"):
+        return  # a worker of xdist cannot end the session: there each case fails in one line, see `measure`
     selection = session.config.stash[SELECTION]
-    columns = {(case.setup, case.partition, case.seed): case for case in _selected(session)}
-    for case in columns.values():
-        try:
-            plan(case, selection.resources)
-        except CaseSkipped:
+    cases = _selected(session)
+    columns = {(case.setup, case.partition, case.seed): case for case in cases}
+    try:
+        for case in columns.values():
+            try:
+                planned = plan(case, selection.resources)
+            except CaseSkipped:
+                continue
+            if not selection.rerun and not selection.resources.smoke:
+                _refuse_to_replace(selection.records, cases, planned)
+    except FedfeatError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _refuse_to_replace(records: Path, cases: list[Case], planned: Plan) -> None:
+    """Raise FedfeatError if results on other data, or from another start, would be lost."""
+    for case in cases:
+        former = store.latest(records, case.case_id)
+        if former is None or former.status != "passed":
             continue
-        except FedfeatError as error:
-            raise pytest.UsageError(str(error)) from error
+        for what, there, here in (
+            ("data", former.data, planned.prepared.digest if planned.resources.data else former.data),
+            ("weights", former.weights, planned.start.origin),
+            ("device", former.device, planned.resources.device),
+        ):
+            if there != here:
+                raise FedfeatError(
+                    f"{records}: holds a result of {case.case_id} on other {what}; "
+                    "keep it and name another folder by --records, or replace it by --rerun"
+                )
 
 
 def _selected(session: pytest.Session) -> list[Case]:
@@ -177,12 +201,17 @@ def measure(
             planned = plan(case, selection.resources)
         except CaseSkipped as reason:
             pytest.skip(str(reason))
+        except FedfeatError as error:
+            pytest.fail(str(error), pytrace=False)
         record_property("case_id", case.case_id)
         if not selection.rerun and not selection.resources.smoke:
             former = store.find(selection.records, case.case_id, planned.key)
             if former:
                 pytest.skip(f"nothing changed: the record in {selection.records} stands (--rerun runs it again)")
-        record = _measured(planned, selection, benchmark, _Progress(request.config, case))
+        try:
+            record = _measured(planned, selection, benchmark, _Progress(request.config, case))
+        except FedfeatError as error:
+            pytest.fail(str(error), pytrace=False)
         assert record.status == "passed", record.error
         return record
 
@@ -198,7 +227,7 @@ def _measured(planned: Plan, selection: Selection, benchmark: BenchmarkFixture, 
             store.write(selection.records, failed.record)
         raise
     record = result.record
-    wrong = [] if selection.resources.smoke else violations(record, result.expected_bytes)
+    wrong = [] if selection.resources.smoke else violations(record, result.expected_up, result.expected_down)
     if wrong:
         record = replace(record, status="failed", error="; ".join(wrong))
     benchmark.extra_info.update({name: getattr(record, name) for name in Record.__dataclass_fields__})

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fedfeat.case import Case
+    from fedfeat.data.prepare import Studies
     from fedfeat.errors import FedfeatError
-    from fedfeat.imputers.base import Context, Dims, Imputer, Reply
+    from fedfeat.imputers.base import Context, Dims, Imputer, Reply, State
     from fedfeat.pipeline import CaseFailed, Result, run
     from fedfeat.plan import CaseSkipped, Resources
 
@@ -24,6 +25,8 @@ _HOMES = {
     "Reply": "fedfeat.imputers.base",
     "Resources": "fedfeat.plan",
     "Result": "fedfeat.pipeline",
+    "State": "fedfeat.imputers.base",
+    "Studies": "fedfeat.data.prepare",
     "run": "fedfeat.pipeline",
 }
 
@@ -38,6 +41,8 @@ __all__ = [
     "Reply",
     "Resources",
     "Result",
+    "State",
+    "Studies",
     "run",
 ]
 

@@ -18,7 +18,9 @@ from fedfeat.evaluation.auc import macro_auc
 from fedfeat.federation import rounds
 from fedfeat.federation.client import Member
 from fedfeat.federation.forward import predict
+from fedfeat.federation.rounds import Outcome
 from fedfeat.machine import fixed
+from fedfeat.models.classifier import Classifier
 from fedfeat.pipeline import initial_classifier
 from fedfeat.plan import Plan, plan
 
@@ -32,7 +34,7 @@ RIDGE_PENALTY = 1.0
 class Calibration:
     """Test macro AUC in [0, 1] by the modalities trained on, and R2 of ridge regression between their features.
 
-    `shared` holds R2 from image to text features and back; `beyond_labels` the same after the labels were regressed out.
+    `shared` holds R2 from image to text features and back; `beyond_labels` the same after labels were regressed out.
     """
 
     auc: dict[tuple[str, ...], float]
@@ -86,7 +88,7 @@ def _split(planned: Plan, split: str, modalities: tuple[str, ...]) -> Studies:
     return planned.prepared.hold(planned.prepared.split(split, planned.setup.evaluation_site), modalities)
 
 
-def _train(planned: Plan, modalities: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def _train(planned: Plan, modalities: tuple[str, ...]) -> tuple[Classifier, Outcome]:
     classifier = initial_classifier(planned)
     kind = "multimodal" if len(modalities) == len(MODALITIES) else modalities[0]
     member = Member(0, kind, _train_rows(planned, modalities))
@@ -121,10 +123,8 @@ def main() -> int:
     """Print the figures and whether they are inside their bands; return 1 if not."""
     result = calibrate()
     for modalities, score in result.auc.items():
-        aim = BANDS[modalities]
-        print(
-            f"{' and '.join(modalities):15} test macro AUC {score:.3f}  (band {aim - TOLERANCE:.2f} to {aim + TOLERANCE:.2f})"
-        )
+        low, high = BANDS[modalities] - TOLERANCE, BANDS[modalities] + TOLERANCE
+        print(f"{' and '.join(modalities):15} test macro AUC {score:.3f}  (band {low:.2f} to {high:.2f})")
     for what, values in (("features", result.shared), ("features without labels", result.beyond_labels)):
         print(f"ridge R2, {what}: image to text {values[0]:.3f}, text to image {values[1]:.3f}")
     wrong = result.violations()

@@ -30,10 +30,13 @@ def device_of(name: str) -> torch.device:
 @contextmanager
 def fixed(device: torch.device, threads: int) -> Iterator[None]:
     """Fix what numbers depend on (threads, kernels) inside the block, and give back what was."""
-    former_threads, algorithms = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    former_threads = torch.get_num_threads()
+    algorithms = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     cuda = device.type == "cuda"
     if cuda:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may sum in another order
+        torch.cuda.init()  # what follows does not initialise CUDA by itself
         torch.cuda.reset_peak_memory_stats(device)
     _reset_peak_memory()
     torch.set_num_threads(threads)
@@ -42,7 +45,7 @@ def fixed(device: torch.device, threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(former_threads)
-        torch.use_deterministic_algorithms(algorithms)
+        torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
 
 
 def _reset_peak_memory() -> None:
@@ -62,3 +65,8 @@ def peak_memory_mb(device: torch.device) -> float:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         kilobytes = peak // 1024 if platform.system() == "Darwin" else peak
     return round(kilobytes * 1024 / 1e6, 1)
+
+
+def graphics_card(device: torch.device) -> dict[str, str]:
+    """Return the card's name under "gpu", or nothing on the CPU."""
+    return {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}

@@ -19,11 +19,10 @@ from fedfeat.evaluation import cost
 from fedfeat.evaluation.auc import macro_auc
 from fedfeat.federation import rounds
 from fedfeat.federation.client import Member
-from fedfeat.federation.forward import classify
+from fedfeat.federation.forward import classify, filled
 from fedfeat.federation.rounds import Outcome, Progress
-from fedfeat.imputers.base import Context
-from fedfeat.machine import fixed, peak_memory_mb
-from fedfeat.models import weights
+from fedfeat.imputers.base import Context, Imputer
+from fedfeat.machine import fixed, graphics_card, peak_memory_mb
 from fedfeat.models.classifier import Classifier
 from fedfeat.plan import Plan, Resources, plan
 from fedfeat.randomness import scoped
@@ -41,13 +40,16 @@ class Result:
         record: see `results.record`.
         scores: (rows, L) float32 logits of the best round's model.
         test_set: ids and labels of the test rows, which all cases on them share.
-        expected_bytes: client number -> bytes a round in each direction, counted from the architecture.
+        expected_up: client number -> bytes that it should send in a round: the classifier's counted from the
+            architecture, and what the method uploads.
+        expected_down: the same for what it gets.
     """
 
     record: Record
     scores: np.ndarray
     test_set: TestSet
-    expected_bytes: Mapping[str, int]
+    expected_up: Mapping[str, int]
+    expected_down: Mapping[str, int]
 
 
 class CaseFailed(Exception):
@@ -88,11 +90,12 @@ def execute(plan: Plan, progress: Progress | None = None) -> Result:
 def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     case, training = plan.case, plan.preset.training
     classifier = initial_classifier(plan).to(plan.device)
-    members = [member for member in _members(plan) if plan.imputer.takes_part(member.kind) and len(member.studies)]
+    clients = list(_members(plan))
+    members = [member for member in clients if plan.imputer.takes_part(member.kind) and len(member.studies)]
     if not members:
         raise FedfeatError(f"{case.case_id}: no client has a row to train on; use fewer clients or more studies")
-    site = plan.setup.evaluation_site
-    validation, test = (_evaluation(plan, name, site).to(plan.device) for name in ("validate", "test"))
+    record = replace(record, clients=_holdings(plan, clients), notes=[*record.notes, *_empty_clients(clients)])
+    validation, test = (_evaluation(plan, split) for split in ("validate", "test"))
     outcome = rounds.federate(
         classifier, plan.imputer, members, validation, training, case.aggregation, case.seed, progress
     )
@@ -130,10 +133,16 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         **_traffic(plan, outcome),
         **_costs(plan, classifier, ctx, outcome),
     )
-    expected = {str(member.number): cost.analytic_bytes(classifier, member.studies.modalities) for member in members}
-    for number, sent in outcome.traffic.items():
-        expected[str(number)] += sent.method_up
-    return Result(record, logits.astype(np.float32), test_set, expected)
+    architecture = {member.number: cost.analytic_bytes(classifier, member.studies.modalities) for member in members}
+    return Result(
+        record,
+        logits.astype(np.float32),
+        test_set,
+        expected_up={str(number): architecture[number] + sent.method_up for number, sent in outcome.traffic.items()},
+        expected_down={
+            str(number): architecture[number] + sent.method_down for number, sent in outcome.traffic.items()
+        },
+    )
 
 
 def _members(plan: Plan) -> Iterator[Member]:
@@ -145,20 +154,36 @@ def _members(plan: Plan) -> Iterator[Member]:
         yield Member(client.number, client.kind, plan.prepared.hold(rows, modalities).to(plan.device))
 
 
-def _evaluation(plan: Plan, split: str, site: str | None) -> Studies:
-    rows = plan.prepared.split(split, site)
-    if not len(rows):
-        raise FedfeatError(f"{plan.case.dataset}: no row of the split {split!r} has both image and report; add some")
-    return plan.prepared.hold(rows[:48] if plan.resources.smoke else rows)
+def _holdings(plan: Plan, clients: list[Member]) -> list[dict[str, Any]]:
+    return [
+        {
+            "client": member.number,
+            "kind": member.kind,
+            "patients": len(plan.partition.clients[member.number].patients),
+            "rows": len(member.studies),
+            **{name: int(member.studies.present[name].sum()) for name in MODALITIES},
+        }
+        for member in clients
+    ]
+
+
+def _empty_clients(clients: list[Member]) -> list[str]:
+    empty = [member for member in clients if not len(member.studies)]
+    return [
+        f"client {member.number} ({member.kind}) has no row that it could use, and took no part" for member in empty
+    ]
+
+
+def _evaluation(plan: Plan, split: str) -> Studies:
+    rows = plan.prepared.split(split, plan.setup.evaluation_site)
+    return plan.prepared.hold(rows[:48] if plan.resources.smoke else rows).to(plan.device)
 
 
 def initial_classifier(plan: Plan) -> Classifier:
     """Return the classifier that round 1 starts from: the same for every method of a seed."""
     with scoped(torch.device("cpu"), plan.case.seed, INITIALISATION):
         classifier = Classifier(plan.preset.encoders, len(plan.prepared.labels))
-    if plan.preset.pretrained and not plan.resources.from_scratch:
-        weights.load_resnet50(classifier.image.trunk, weights.resnet50_file(plan.resources.image_weights))
-        weights.load_bert(classifier.text.trunk, weights.bert_folder(plan.resources.text_weights))
+    plan.start.load(classifier)
     return classifier
 
 
@@ -193,6 +218,7 @@ def _costs(plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome) -
     counted = {"classifier": cost.classifier_macs(classifier, plan.preset.image_size, plan.preset.report_length)}
     for missing, kind in (("text", "image"), ("image", "text")):
         if kind in kinds and plan.imputer.takes_part(kind) and not complete:
+            _try_to_fill(plan.imputer, ctx, missing)
             counted[f"fill_{missing}"] = cost.fill_macs(plan.imputer, ctx, missing)
     return {
         "parameters": {
@@ -206,18 +232,16 @@ def _costs(plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome) -
     }
 
 
+def _try_to_fill(imputer: Imputer, ctx: Context, missing: str) -> None:
+    """Fill one row as a test row that lacks a modality would be: no test row does, and the method must be able to."""
+    features = {name: torch.zeros(1, ctx.dims.features, device=ctx.device) for name in MODALITIES}
+    present = {name: torch.tensor([name != missing], device=ctx.device) for name in MODALITIES}
+    filled(imputer, replace(ctx, phase="eval"), features, present, None)
+
+
 def _blank_record(plan: Plan) -> Record:
     case, table = plan.case, plan.prepared.table
-    head, dirty = provenance.commit()
-    clients = [
-        {
-            "client": client.number,
-            "kind": client.kind,
-            "patients": len(client.patients),
-            "rows": len(plan.prepared.rows_of(client.patients)),
-        }
-        for client in plan.partition.clients
-    ]
+    head, dirty = provenance.commit(type(plan.imputer))
     return Record(
         case_id=case.case_id,
         key=plan.key,
@@ -237,11 +261,10 @@ def _blank_record(plan: Plan) -> Record:
         engine=case.engine,
         configuration=asdict(plan.preset) | {"uncertain": table.uncertain, "blank": table.blank},
         status="failed",
-        clients=clients,
         device=plan.resources.device,
         threads=plan.preset.threads,
-        versions=provenance.versions(),
-        weights=plan.weights,
+        versions=provenance.versions() | graphics_card(plan.device),
+        weights=plan.start.origin,
         data=plan.prepared.digest,
         commit=head,
         dirty=dirty,

@@ -1,7 +1,7 @@
 """A case with everything that it needs, loaded and checked before anything is trained."""
 
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from fedfeat.federation.aggregation import rule
 from fedfeat.imputers.base import Imputer
 from fedfeat.machine import device_of
 from fedfeat.models import weights
+from fedfeat.models.weights import Start
 from fedfeat.presets import Preset
 
 
@@ -30,7 +31,7 @@ class Resources:
         uncertain: what uncertain labels count as ("masked", "zeros", "ones"); None: as the data set has it.
         image_weights: file of ResNet-50's weights; None: torchvision's own cache.
         text_weights: folder of BERT; None: the Hugging Face cache.
-        from_scratch: start a preset that has pretrained encoders without them.
+        from_scratch: start encoders from the seed alone, not from pretrained weights.
         imputer: file of a method outside the package.
         device: "cpu", "cuda" or "cuda:N".
         cache: where decoded pictures are kept; None: `sources.cache_folder()`.
@@ -63,7 +64,7 @@ class Plan:
     prepared: Prepared
     setup: Setup
     partition: Partition
-    weights: str
+    start: Start
     key: str
     device: torch.device
 
@@ -74,8 +75,8 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
     rule(case.aggregation)
     imputer = method_of(case, resources)
     device = device_of(resources.device)
-    origin, vocabulary = _start(preset, resources)
-    prepared = _prepared(case.dataset, resources, preset.image_size, preset.report_length, vocabulary)
+    start = _start(preset, resources)
+    prepared = _prepared(case.dataset, resources, preset.image_size, preset.report_length, start.vocabulary)
     counts = Counts.parse(case.partition)
     setup = partition.setup_of(prepared.table, case.setup, counts)
     if isinstance(setup, str):
@@ -85,19 +86,33 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
         raise CaseSkipped(f"{imputer.name} does not apply: {reason}")
     key = provenance.key(
         {
-            "source": provenance.source_digest(imputers.file_of(type(imputer))),
+            "source": provenance.source_digest(type(imputer)),
             "case": asdict(case) | {"params": imputer.params},
             "preset": asdict(preset),
             "data": prepared.digest,
-            "weights": origin,
+            "weights": start.origin,
             "smoke": resources.smoke,
             "versions": provenance.versions(),
             "device": device.type,
             "machine": platform.machine(),
         }
     )
+    _check_evaluation(prepared, setup)
     drawn = partition.draw(prepared.table, setup, counts, case.seed)
-    return Plan(case, resources, preset, imputer, prepared, setup, drawn, origin, key, device)
+    return Plan(case, resources, preset, imputer, prepared, setup, drawn, start, key, device)
+
+
+def _check_evaluation(prepared: Prepared, setup: Setup) -> None:
+    """Raise FedfeatError if no round could be chosen, or nothing scored, with the source's splits."""
+    source = prepared.table.source
+    for split in ("validate", "test"):
+        rows = prepared.split(split, setup.evaluation_site)
+        if not len(rows):
+            raise FedfeatError(f"{source}: no row of the split {split!r} has both image and report; add some")
+        targets, known = prepared.targets[rows], prepared.label_mask[rows]
+        positive, negative = (known & (targets == 1)).any(0), (known & (targets == 0)).any(0)
+        if not (positive & negative).any():
+            raise FedfeatError(f"{source}: the {len(rows)} rows of {split!r} hold no label with both classes; add rows")
 
 
 def method_of(case: Case, resources: Resources) -> Imputer:
@@ -111,40 +126,48 @@ def method_of(case: Case, resources: Resources) -> Imputer:
     try:
         return method(**case.params)
     except TypeError as error:
-        known = ", ".join(method().params) or "none"
+        known = ", ".join(entry.name for entry in fields(method)) or "none"
         raise FedfeatError(
             f"method {case.method}: parameters {dict(case.params)} do not fit; it has: {known}"
         ) from error
 
 
-def _start(preset: Preset, resources: Resources) -> tuple[str, Path]:
-    """Return where the encoders' weights come from, and the vocabulary that goes with them."""
+def _start(preset: Preset, resources: Resources) -> Start:
     named = resources.image_weights or resources.text_weights
-    if named and (not preset.pretrained or resources.from_scratch):
-        reason = "--from-scratch is given" if preset.pretrained else f"preset {preset.name} starts its encoders itself"
+    if named and (not preset.published_weights or resources.from_scratch):
+        reason = "--from-scratch is given" if resources.from_scratch else f"preset {preset.name} brings its own"
         raise FedfeatError(f"{named}: weights cannot be used, since {reason}; leave one of the options out")
-    if not preset.pretrained or resources.from_scratch:
-        return weights.SCRATCH, reports.EMBEDDED_VOCABULARY
-    image, text = weights.resnet50_file(resources.image_weights), weights.bert_folder(resources.text_weights)
-    origin = f"{image.name} {weights.checksum(image)}, {text.name} {weights.checksum(text / 'model.safetensors')}"
-    return origin, text / "vocab.txt"
+    if resources.from_scratch:
+        return weights.scratch()
+    if preset.published_weights:
+        return weights.published(resources.image_weights, resources.text_weights)
+    return weights.embedded()
 
 
 def _prepared(dataset: str, resources: Resources, size: int, length: int, vocabulary: Path) -> Prepared:
-    return _prepared_once(
-        dataset,
-        resources.data,
-        resources.uncertain,
-        resources.cache or sources.cache_folder(),
-        size,
-        length,
-        vocabulary,
-    )
+    cache = resources.cache or sources.cache_folder()
+    changed = _stamp(resources.data) if resources.data else None
+    return _prepared_once(dataset, resources.data, changed, resources.uncertain, cache, size, length, vocabulary)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # reading it will say what is wrong
+    return status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=1)  # the cases of a session share one data set
 def _prepared_once(
-    dataset: str, data: Path | None, uncertain: str | None, cache: Path, size: int, length: int, vocabulary: Path
+    dataset: str,
+    data: Path | None,
+    changed: tuple[int, int] | None,
+    uncertain: str | None,
+    cache: Path,
+    size: int,
+    length: int,
+    vocabulary: Path,
 ) -> Prepared:
     table = sources.load(dataset, data, uncertain, cache)
     return prepare(table, size, reports.tokenizer(vocabulary, length), length, cache)

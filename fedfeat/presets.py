@@ -16,7 +16,7 @@ class Preset:
         image_size: pictures are squeezed to this square, in pixels.
         report_length: reports are cut at this many tokens.
         encoders: trunks and feature width.
-        pretrained: encoders start from published weights (`models.weights`), not from scratch.
+        published_weights: encoders start from ImageNet and BERT weights; otherwise from those shipped with the package.
         training: hyper-parameters.
         threads: intra-op threads of a case on the CPU: results depend on them in the last digits.
     """
@@ -25,7 +25,7 @@ class Preset:
     image_size: int
     report_length: int
     encoders: EncoderNames
-    pretrained: bool
+    published_weights: bool
     training: Training
     threads: int
 
@@ -38,7 +38,7 @@ PRESETS = {
             image_size=64,
             report_length=96,
             encoders=EncoderNames("basic-blocks", "bert-small", 64),
-            pretrained=False,
+            published_weights=False,
             training=Training(rounds=8, local_epochs=3, batch_size=16, evaluation_batch_size=128, learning_rate=1e-3),
             threads=1,
         ),
@@ -47,7 +47,7 @@ PRESETS = {
             image_size=224,
             report_length=128,
             encoders=EncoderNames("resnet50", "bert-base-uncased", 256),
-            pretrained=True,
+            published_weights=True,
             training=Training(rounds=30, local_epochs=3, batch_size=48, evaluation_batch_size=96, learning_rate=1e-4),
             threads=2,
         ),

@@ -4,12 +4,15 @@ import hashlib
 import json
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fedfeat import imputers
+from fedfeat.imputers.base import Imputer
 
 PACKAGE = Path(__file__).parent
 LIBRARIES = (
@@ -31,26 +34,34 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
-def source_digest(method_file: Path) -> str:
-    """Return a hash of the package's source and one method's, without the other methods'."""
+def source_digest(method: type[Imputer]) -> str:
+    """Return a hash of the package's source and the method's, without the other methods'."""
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(PACKAGE.rglob("*")):
         place = file.relative_to(PACKAGE)
         other_method = file.parent == imputers.FOLDER and file.stem not in ("__init__", "base")
         if file.suffix in (".py", ".txt", ".safetensors") and place.parts[0] not in _NOT_CORE and not other_method:
             digest.update(f"{place.as_posix()}\x1f".encode() + file.read_bytes() + b"\x1e")
-    for file in _with_bases(method_file):
+    for file in method_files(method):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def _with_bases(method_file: Path) -> list[Path]:
-    """Return the method's file and the files of the methods that it derives from."""
-    for method in imputers.known().values():
-        if imputers.file_of(method) == method_file:
-            bases = [base for base in method.__mro__ if base.__module__.startswith(f"{imputers.__name__}.")]
-            return sorted({imputers.file_of(base) for base in bases})
-    return [method_file]
+def method_files(method: type[Imputer]) -> list[Path]:
+    """Return the method's file and the other methods' files that it takes anything from, directly or not."""
+    found: list[Path] = []
+    waiting = [base.__module__ for base in method.__mro__ if issubclass(base, Imputer)]
+    while waiting:
+        module = sys.modules[waiting.pop()]
+        file = Path(str(module.__file__))
+        if file in found:
+            continue
+        found.append(file)
+        for value in vars(module).values():
+            name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if isinstance(name, str) and name.startswith(f"{imputers.__name__}.") and name in sys.modules:
+                waiting.append(name)
+    return sorted(found)
 
 
 def key(parts: Mapping[str, Any]) -> str:
@@ -59,14 +70,22 @@ def key(parts: Mapping[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def commit() -> tuple[str | None, bool | None]:
-    """Return the git commit of the checkout that holds the package, and whether its tree is dirty; None outside one."""
+def commit(method: type[Imputer]) -> tuple[str | None, bool | None]:
+    """Return the git commit of the checkout that holds the package, and whether it tells what ran; None outside one.
+
+    It does not (dirty) if the tree has changes, or if the method's file is none of its files.
+    """
     try:
         head = _git("rev-parse", "HEAD")
-        tracked = _git("ls-files", "--error-unmatch", "__init__.py")
-        return (head, bool(_git("status", "--porcelain"))) if tracked else (None, None)
+        _git("ls-files", "--error-unmatch", "__init__.py")  # the package may lie, untracked, in another's checkout
     except (OSError, subprocess.CalledProcessError):
         return None, None
+    try:
+        for file in method_files(method):
+            _git("ls-files", "--error-unmatch", str(file))
+        return head, bool(_git("status", "--porcelain"))
+    except subprocess.CalledProcessError:
+        return head, True
 
 
 def _git(*arguments: str) -> str:

@@ -29,7 +29,7 @@ class Counts:
     @classmethod
     def parse(cls, text: str) -> "Counts":
         """Read `I:T:M`; raise FedfeatError if it is malformed or has no client."""
-        match = re.fullmatch(r"(\d{1,4}):(\d{1,4}):(\d{1,4})", text)
+        match = re.fullmatch(r"(0|[1-9][0-9]{0,3}):(0|[1-9][0-9]{0,3}):(0|[1-9][0-9]{0,3})", text)
         if not match or not any(map(int, match.groups())):
             raise FedfeatError(
                 f"partition {text!r} is not I:T:M (image-only, text-only and multimodal clients), such as 8:0:2"

@@ -14,6 +14,8 @@ from fedfeat.models.classifier import Classifier, keys_of, masked_loss
 from fedfeat.models.training import NamedAdam, Training, batches
 from fedfeat.randomness import scoped, torch_generator
 
+RESERVED_METRICS = frozenset(("round", "seconds", "validation_auc", "loss"))
+
 
 class Diverged(Exception):
     """A loss is not finite."""
@@ -72,32 +74,52 @@ def train(
     names = ("client", member.number, "round", ctx.round)
     modalities = member.studies.modalities
     restore(classifier, global_state)
-    ctx = replace(ctx, classifier=classifier, own=state.own, generator=torch_generator(seed, "fill", *names))
-    parameters = {
-        name: parameter
-        for name, parameter in classifier.named_parameters()
-        if name in set(keys_of(global_state, modalities))
-    }
+    ctx = replace(
+        ctx,
+        classifier=classifier,
+        shared=_copied(ctx.shared, ctx.device),
+        own=_copied(state.own, ctx.device),
+        generator=torch_generator(seed, "fill", *names),
+    )
+    trained = set(keys_of(global_state, modalities))
+    parameters = {name: parameter for name, parameter in classifier.named_parameters() if name in trained}
     adam = NamedAdam(parameters, ctx.training, state.optimizer if ctx.training.persistent_optimizer else {})
     with scoped(ctx.device, seed, "train", *names):
         loss = _local_epochs(classifier, member, imputer, ctx, adam, torch_generator(seed, "batches", *names))
+    local = classifier.state_dict()
+    model = {  # copied before `learn` sees the model; integer buffers are neither sent nor averaged
+        key: local[key].detach().cpu().clone() for key in local if key in trained and local[key].is_floating_point()
+    }
     with scoped(ctx.device, seed, "learn", *names):
         learning = replace(ctx, generator=torch_generator(seed, "learn", *names))
-        upload, own, metrics = imputer.learn(learning, member.studies)
-    trained = classifier.state_dict()
+        upload, own, metrics = _learnt(imputer, imputer.learn(learning, member.studies))
     reply = Reply(
         client=member.number,
         kind=member.kind,
         rows={name: int(member.studies.present[name].sum()) for name in MODALITIES} | {"head": len(member.studies)},
-        model={
-            key: trained[key].detach().cpu().clone()
-            for key in keys_of(trained, modalities)
-            if trained[key].is_floating_point()  # integer buffers are neither sent nor averaged
-        },
+        model=model,
         method=upload,
         metrics={"loss": loss, **metrics},
     )
     return reply, ClientState(adam.state_by_name(), own)
+
+
+def _copied(state: State, device: torch.device) -> State:
+    return {key: value.detach().to(device, copy=True) for key, value in state.items()}
+
+
+def _learnt(imputer: Imputer, result: object) -> tuple[State, State, Mapping[str, float]]:
+    """Check what `learn` returned, and bring it to the CPU, detached."""
+    if not (isinstance(result, tuple) and len(result) == 3 and all(isinstance(part, Mapping) for part in result)):
+        raise TypeError(f"method {imputer.name}: learn must return (upload, own, metrics), three mappings")
+    upload, own, metrics = result
+    taken = sorted(RESERVED_METRICS & metrics.keys())
+    if taken:
+        raise ValueError(
+            f"method {imputer.name}: learn returned a metric {taken[0]!r}, a name that is the engine's own"
+        )
+    cpu = torch.device("cpu")
+    return _copied(upload, cpu), _copied(own, cpu), metrics
 
 
 def _local_epochs(
@@ -130,6 +152,7 @@ def _augmented(batch: Studies, training: Training, generator: torch.Generator) -
 def _loss(classifier: Classifier, imputer: Imputer, ctx: Context, batch: Studies, images: Tensor | None) -> Tensor:
     with ctx.training.autocast(ctx.device):
         features = classifier.encode(batch, images)
-        complete: Mapping[str, Tensor] = filled(imputer, ctx, features, batch.present, batch.targets)
+        known = batch.targets.masked_fill(~batch.label_mask, float("nan"))
+        complete: Mapping[str, Tensor] = filled(imputer, ctx, features, batch.present, known)
         logits = classifier.classify(complete)
     return masked_loss(logits, batch.targets, batch.label_mask)

@@ -31,9 +31,12 @@ def filled(
     """
     if all(bool(mask.all()) for mask in present.values()):
         return dict(features)
-    with torch.no_grad():
+    # Without autocast: a method need not think about precision; features are float32, as encoders normalise them.
+    with torch.no_grad(), torch.autocast(ctx.device.type, enabled=False):
         detached = {name: feature.detach() for name, feature in features.items()}
         offered = imputer.fill(ctx, detached, present, None if ctx.phase == "eval" else targets)
+    if not isinstance(offered, Mapping):
+        raise BadFill(f"method {imputer.name}: fill returned {type(offered).__name__}, not features by modality")
     result: dict[str, Tensor] = {}
     for name, feature in features.items():
         if bool(present[name].all()):
@@ -43,6 +46,8 @@ def filled(
         if value is None or value.shape != feature.shape:
             got = "nothing" if value is None else f"shape {tuple(value.shape)}"
             raise BadFill(f"method {imputer.name}: fill returned {got} for {name}, not shape {tuple(feature.shape)}")
+        if value.device != feature.device:
+            raise BadFill(f"method {imputer.name}: fill returned {name} on {value.device}, not on {feature.device}")
         result[name] = torch.where(present[name][:, None], feature, value.detach().to(feature.dtype))
     return result
 

@@ -88,7 +88,11 @@ def federate(
     shared, own = imputer.init(dims, torch_generator(seed, "init", imputer.name))
     states = {member.number: ClientState(own=own) for member in members}
     global_state: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
-    scores = [_score(classifier, imputer, _context(classifier, dims, shared, training, 0, seed, device), validation)]
+    scores = [
+        _score(
+            classifier, imputer, _context(classifier, dims, _on(shared, device), training, 0, seed, device), validation
+        )
+    ]
     best, best_state, best_shared = 0, _on_cpu(global_state), shared
     history: list[dict[str, float]] = []
     traffic: dict[int, Traffic] = {}
@@ -132,12 +136,13 @@ def evaluation_context(classifier: Classifier, outcome: Outcome, training: Train
 
 
 def size_of(state: State) -> int:
-    """Return the bytes of the tensors, integer buffers left out: they are neither sent nor averaged."""
-    return sum(value.numel() * value.element_size() for value in state.values() if value.is_floating_point())
+    """Return the bytes of the tensors."""
+    return sum(value.numel() * value.element_size() for value in state.values())
 
 
 def _traffic(global_state: State, shared: State, member: Member, reply: Reply) -> Traffic:
-    held = {key: global_state[key] for key in keys_of(global_state, member.studies.modalities)}
+    keys = keys_of(global_state, member.studies.modalities)
+    held = {key: global_state[key] for key in keys if global_state[key].is_floating_point()}
     return Traffic(size_of(reply.model), size_of(reply.method), size_of(held), size_of(shared))
 
 

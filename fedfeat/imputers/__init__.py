@@ -42,6 +42,8 @@ def load(path: Path) -> type[Imputer]:
     path = path.resolve()
     if not path.is_file():
         raise FedfeatError(f"--imputer {path}: there is no such file; name the Python file of your method")
+    if path.parent == FOLDER:
+        raise FedfeatError(f"--imputer {path}: it is part of the package already; name it by --methods")
     found = _method_in(path, None)
     _check_name(found.name, known(), path)
     return found
@@ -71,13 +73,19 @@ def _method_in(path: Path, module_name: str | None) -> type[Imputer]:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Imputer) and value.__module__ == module.__name__
     ]
-    if len(classes) != 1:
+    # A class without a name is a base for others.
+    methods = [value for value in classes if isinstance(getattr(value, "name", None), str)] or classes
+    if len(methods) != 1:
         raise FedfeatError(
-            f"{path}: {len(classes)} classes derive from fedfeat.Imputer; a method's file has exactly one"
+            f"{path}: {len(methods)} classes derive from fedfeat.Imputer; a method's file has exactly one"
         )
-    method = classes[0]
+    method = methods[0]
     if method.fill is Imputer.fill:
         raise FedfeatError(f"{path}: {method.__name__} does not define fill; see CONTRIBUTING.md for the contract")
+    if "name" in method.__annotations__:
+        raise FedfeatError(f"{path}: {method.__name__}.name is a parameter; write name = ... without an annotation")
+    if method.__annotations__ and "__dataclass_params__" not in vars(method):
+        raise FedfeatError(f"{path}: {method.__name__} lacks @dataclass(frozen=True), so its parameters would be lost")
     for attribute in ("name", "title"):
         if not isinstance(getattr(method, attribute, None), str):
             raise FedfeatError(f"{path}: {method.__name__} has no {attribute}; give it one as a class attribute")

@@ -36,8 +36,8 @@ class Context:
         classifier: the model in use there. Read only: in `learn` the just-trained local one, else the one being trained
             or evaluated.
         dims: the sizes that `init` was given.
-        shared: the method's tensors that the server dispatches.
-        own: the method's tensors that stay with this client; empty on the server.
+        shared: the method's tensors that the server dispatches, on `device`; a copy of its own for each client.
+        own: the method's tensors that stay with this client, on `device`; empty where the global model is evaluated.
         training: the hyper-parameters of the preset.
         phase: "pretrain", "train" or "eval".
         round: 1 to the number of rounds; 0: before the first.
@@ -67,6 +67,8 @@ class Reply:
         model: the classifier's tensors that it trained.
         method: the method's tensors that it uploads (`learn`'s first result).
         metrics: numbers for the record.
+
+    What `learn` returns is detached and brought to the CPU before it stands here.
     """
 
     client: int
@@ -109,7 +111,7 @@ class Imputer:
             ctx: see `Context`.
             features: modality -> (batch, features), detached; absent rows hold zeros.
             present: modality -> (batch,) bool.
-            targets: (batch, labels) in {0, 1} while training, None at evaluation.
+            targets: (batch, labels) in {0, 1}, NaN where unknown, while training; None at evaluation.
 
         Returns:
             modality -> (batch, features); rows that are present are ignored.
@@ -121,12 +123,36 @@ class Imputer:
         return {}, {}
 
     def learn(self, ctx: Context, studies: Studies) -> tuple[State, State, Mapping[str, float]]:
-        """Learn on a client after its local epochs; return what to upload, the new `own`, and metrics."""
+        """Learn on a client after its local epochs; return what to upload, the new `own`, and metrics.
+
+        Args:
+            ctx: its classifier is the just-trained local model; what is done to it here is not sent.
+            studies: the client's, on the device; `targets` count only where `label_mask` is True.
+
+        Returns:
+            Tensors to upload (none: nothing is uploaded), the new `own` (return `ctx.own` to keep it), and numbers for
+            the round's history, by names other than the engine's own ("round", "seconds", "validation_auc", "loss").
+        """
         return {}, ctx.own, {}
 
     def merge(self, shared: State, replies: Sequence[Reply], round: int) -> State:
-        """Return the new `shared`: FedAvg over the clients that uploaded, weighted by rows; on the server."""
-        return average(shared, [(reply.method, reply.rows["head"]) for reply in replies if reply.method])
+        """Return the new `shared`: FedAvg over the clients that uploaded, weighted by all their rows; on the server.
+
+        Raises:
+            ValueError: an upload has other keys or shapes than `shared`, or a tensor that is not floating point: then
+                the method needs a `merge` of its own.
+        """
+        uploads = [reply for reply in replies if reply.method]
+        for reply in uploads:
+            if {k: v.shape for k, v in reply.method.items()} != {k: v.shape for k, v in shared.items()}:
+                raise ValueError(
+                    f"method {self.name}: client {reply.client} uploads other keys or shapes than `shared` has"
+                )
+            if not all(tensor.is_floating_point() for tensor in reply.method.values()):
+                raise ValueError(
+                    f"method {self.name}: only floating point can be averaged; define merge for the others"
+                )
+        return average(shared, [(reply.method, reply.rows["head"]) for reply in uploads])
 
     def applies(self, kinds: Sequence[str]) -> str | None:
         """Return why the method cannot be run with clients of these kinds, or None."""

@@ -4,7 +4,8 @@ Nothing is downloaded during a run: a benchmark whose start depends on the netwo
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,11 +15,63 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
 
+from fedfeat.data.prepare import MODALITIES
+from fedfeat.data.reports import EMBEDDED_VOCABULARY
 from fedfeat.errors import FedfeatError
+from fedfeat.models.classifier import Classifier
 
 RESNET50 = ResNet50_Weights.IMAGENET1K_V1  # what the released code loads
 BERT = ("google-bert/bert-base-uncased", "bert-base-uncased")  # the hub's name and its former one
-SCRATCH = "from scratch"
+EMBEDDED = Path(__file__).parent / "pretrained" / "phantom.safetensors"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the encoders of a run start from.
+
+    Attributes:
+        origin: for records: "from scratch", or names and checksums of the files.
+        vocabulary: the `vocab.txt` that goes with the text encoder.
+        load: puts the weights into a fresh classifier; what it leaves alone starts from the seed.
+    """
+
+    origin: str
+    vocabulary: Path
+    load: Callable[[Classifier], None]
+
+
+def scratch() -> Start:
+    """Start from the seed alone."""
+    return Start("from scratch", EMBEDDED_VOCABULARY, lambda classifier: None)
+
+
+def embedded() -> Start:
+    """Start from the weights shipped for the preset `phantom`, pretrained without any finding (docs/pretraining.md)."""
+    return Start(f"{EMBEDDED.name} {checksum(EMBEDDED)}", EMBEDDED_VOCABULARY, _load_embedded)
+
+
+def published(image: Path | None, text: Path | None) -> Start:
+    """Start from ImageNet's ResNet-50 and BERT, from these paths or, where None, the libraries' caches.
+
+    Raises:
+        FedfeatError: a file is not there; as `load` does for one that does not fit.
+    """
+    file, folder = resnet50_file(image), bert_folder(text)
+
+    def load(classifier: Classifier) -> None:
+        load_resnet50(classifier.image.trunk, file)
+        load_bert(classifier.text.trunk, folder)
+
+    origin = f"{file.name} {checksum(file)}, {folder.name} {checksum(folder / 'model.safetensors')}"
+    return Start(origin, folder / "vocab.txt", load)
+
+
+def _load_embedded(classifier: Classifier) -> None:
+    state = {key: value.float() for key, value in load_file(EMBEDDED).items()}
+    for name in MODALITIES:
+        prefix = f"{name}.trunk."
+        part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        _fill(classifier.get_submodule(f"{name}.trunk"), part, EMBEDDED, "--from-scratch")
 
 
 def resnet50_file(path: Path | None) -> Path:

@@ -10,12 +10,13 @@ PHANTOM_LABELS = 12  # of 14
 MANIFEST_LABELS = 2
 
 
-def violations(record: Record, expected_bytes: Mapping[str, int]) -> list[str]:
+def violations(record: Record, expected_up: Mapping[str, int], expected_down: Mapping[str, int]) -> list[str]:
     """Return what is wrong with a record, one phrase each; empty if nothing is.
 
     Args:
         record: of a case that ran to its end.
-        expected_bytes: client number -> bytes that it should have sent in a round, counted from the architecture.
+        expected_up: client number -> bytes that it should have sent in a round, counted from the architecture.
+        expected_down: the same for what it should have got.
     """
     found: list[str] = []
     auc = record.macro_auc
@@ -28,11 +29,16 @@ def violations(record: Record, expected_bytes: Mapping[str, int]) -> list[str]:
         low, high = PHANTOM_AUC
         if not low <= auc <= high:
             found.append(f"the macro AUC of {auc:.3f} is outside {low} to {high}")
-        untrained, *trained = record.validation_auc
-        if not trained or max(trained) <= untrained:
-            found.append(f"the best validation AUC is not above the untrained model's {untrained:.3f}")
-    for client in dict.fromkeys((*record.bytes_up, *expected_bytes)):
-        sent, expected = record.bytes_up.get(client, 0), expected_bytes.get(client, 0)
-        if sent != expected:
-            found.append(f"client {client} sent {sent} bytes a round, not {expected}")
+        untrained, trained = record.validation_auc[:1], record.validation_auc[1:]
+        if not trained or max(trained) <= untrained[0]:
+            found.append("the best validation AUC is not above the untrained model's")
+    for what, measured, expected in (
+        ("sent", record.bytes_up, expected_up),
+        ("got", record.bytes_down, expected_down),
+    ):
+        for client in dict.fromkeys((*measured, *expected)):
+            if measured.get(client, 0) != expected.get(client, 0):
+                found.append(
+                    f"client {client} {what} {measured.get(client, 0)} bytes a round, not {expected.get(client, 0)}"
+                )
     return found

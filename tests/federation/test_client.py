@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from fedfeat.data.augment import augment, scaled
-from fedfeat.data.prepare import Prepared
+from fedfeat.data.prepare import Prepared, Studies
 from fedfeat.federation import client
 from fedfeat.federation.client import ClientState, Diverged, Member
 from fedfeat.federation.rounds import federate
-from fedfeat.imputers.base import Context
+from fedfeat.imputers.base import Context, Reply
 from fedfeat.imputers.fin import FIN
 from fedfeat.imputers.zero import Zero
 from fedfeat.models.classifier import Classifier
@@ -148,3 +148,64 @@ def test_an_infinite_loss_names_round_and_client(
         model.head.bias.fill_(float("inf"))
     with pytest.raises(Diverged, match="in round 1 at client 0"):
         train(model, make_context(model), member, Zero())
+
+
+class Meddler(Zero):
+    """Does in `learn` what a method must not be able to spoil, and returns what it is told to."""
+
+    name = "meddler"
+    returns: object = ({}, {}, {})
+
+    def learn(self, ctx: Context, studies: Studies):  # type: ignore[no-untyped-def]
+        with torch.no_grad():
+            ctx.classifier.head.weight.zero_()
+            for tensor in (*ctx.shared.values(), *ctx.own.values()):
+                tensor += 1
+        return self.returns
+
+
+def test_learn_cannot_spoil_what_is_sent_nor_what_others_get(
+    make_prepared: Callable[..., Prepared], make_classifier: Make, make_context: Callable[..., Context]
+) -> None:
+    (member,) = members(make_prepared(PATIENTS), "image")
+    shared, own = {"a": torch.zeros(2)}, {"b": torch.zeros(2)}
+    reply, _ = train(
+        make_classifier(), make_context(make_classifier(), shared), member, Meddler(), state=ClientState(own=own)
+    )
+    assert float(reply.model["head.weight"].abs().sum()) > 0
+    assert shared["a"].tolist() == own["b"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("returns", "says"),
+    [
+        (None, r"method meddler: learn must return \(upload, own, metrics\)"),
+        (({}, {}), r"method meddler: learn must return \(upload, own, metrics\)"),
+        (({}, {}, {"loss": 1.0}), "method meddler: learn returned a metric 'loss'"),
+    ],
+)
+def test_a_wrong_learn_names_the_method(
+    make_prepared: Callable[..., Prepared],
+    make_classifier: Make,
+    make_context: Callable[..., Context],
+    monkeypatch: pytest.MonkeyPatch,
+    returns: object,
+    says: str,
+) -> None:
+    (member,) = members(make_prepared(PATIENTS), "image")
+    monkeypatch.setattr(Meddler, "returns", returns)
+    with pytest.raises((TypeError, ValueError), match=says):
+        train(make_classifier(), make_context(make_classifier()), member, Meddler())
+
+
+@pytest.mark.parametrize(
+    "upload", [{"b": torch.zeros(2)}, {"a": torch.zeros(3)}, {}, {"a": torch.zeros(2, dtype=torch.int64)}]
+)
+def test_the_default_merge_refuses_what_it_cannot_average(upload: dict[str, torch.Tensor]) -> None:
+    shared = {"a": torch.zeros(2)}
+    reply = Reply(4, "multimodal", {"image": 1, "text": 1, "head": 1}, {}, upload, {})
+    if not upload:
+        assert Zero().merge(shared, [reply], 1) == shared
+        return
+    with pytest.raises(ValueError, match="method zero: "):
+        Zero().merge(shared, [reply], 1)

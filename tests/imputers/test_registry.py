@@ -77,6 +77,20 @@ def test_a_method_may_build_on_another(tmp_path: Path) -> None:
     assert (method.name, method.marks) == ("nought", ("a control",))
 
 
+def test_a_nameless_class_is_a_base_for_others(tmp_path: Path) -> None:
+    text = (
+        "from fedfeat import Imputer\n\nclass Base(Imputer):\n"
+        "    def fill(self, ctx, features, present, targets):\n        return features\n\n"
+        'class Nought(Base):\n    name = "nought"\n    title = "Nought"\n'
+    )
+    assert imputers.load(write(tmp_path, text)).name == "nought"
+
+
+def test_a_file_of_the_package_is_named_by_its_method() -> None:
+    with pytest.raises(FedfeatError, match=r"fin\.py: it is part of the package already; name it by --methods"):
+        imputers.load(imputers.FOLDER / "fin.py")
+
+
 def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     imputers.load(write(tmp_path, METHOD))
     assert imputers.load(write(tmp_path, METHOD.replace("0.5", "0.125")))().params == {"strength": 0.125}
@@ -107,6 +121,8 @@ NAMED = '    name = "halves"\n    title = "Halves"\n'
         (f"{BASE}class Halves(Imputer):\n    title = 'Halves'\n{FILL}", "Halves has no name"),
         (f"{BASE}class Halves(Imputer):\n    name = 'halves'\n{FILL}", "Halves has no title"),
         (f"{BASE}class Halves(Imputer):\n    name = 5\n    title = 'Halves'\n{FILL}", "Halves has no name"),
+        (f"{BASE}class Halves(Imputer):\n{NAMED}    x: float = 1.0\n{FILL}", "Halves lacks @dataclass(frozen=True)"),
+        (METHOD.replace("name =", "name: str ="), "Halves.name is a parameter"),
         (METHOD.replace("halves", "my-halves"), "the name 'my-halves' holds more than letters, digits and '_'"),
         (METHOD.replace("halves", "a:b"), "the name 'a:b' holds more than letters, digits and '_'"),
         (METHOD.replace("halves", ""), "the name '' holds more than letters, digits and '_'"),

@@ -1,0 +1,356 @@
+"""A case from its name to its result: repeatable, blind to what clients lack, and honest about what breaks."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from fedfeat.case import Case
+from fedfeat.data import manifest
+from fedfeat.data.partition import Counts, draw
+from fedfeat.errors import FedfeatError
+from fedfeat.pipeline import CaseFailed, Result, execute, run
+from fedfeat.plan import CaseSkipped, Resources, plan
+from fedfeat.results.record import Record
+
+SPLITS = ["train"] * 42 + ["validate"] * 8 + ["test"] * 16
+LABELS = ("Effusion", "Edema", "Fracture")
+SEED = 1
+WORDS = ("small left effusion", "mild edema", "old rib fracture")
+of_manifest = partial(Case, partition="4:4:2", seed=SEED, dataset="manifest")
+
+
+def write_manifest(
+    folder: Path, noise: Collection[str] = (), strange: Collection[str] = (), relabelled: Collection[str] = ()
+) -> Path:
+    """Write one study a patient: findings show as words, and as the brightness of a part of the picture.
+
+    The pictures of `noise`, the reports of `strange` and the labels of `relabelled` patients are replaced.
+    """
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    rows = []
+    for number, split in enumerate(SPLITS):
+        patient = f"p{number:02d}"
+        found = [number >> bit & 1 for bit in range(3)]
+        picture = random.integers(0, 60, (24, 24)) + np.repeat([150 * value for value in found], 8)
+        report = "heart normal " + " ".join(word for word, value in zip(WORDS, found, strict=True) if value)
+        if patient in noise:
+            picture = np.random.default_rng(number).integers(0, 256, (24, 24))
+        if patient in strange:
+            report = "Zebra Σκύλος 猫 edema xylophone " * 5
+        if patient in relabelled:
+            found = [1 - value for value in found]
+        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{patient}.jpg")
+        rows.append((patient, f"{patient}.jpg", report, split, *found))
+    columns = ["patient_id", "image", "report", "split", *(f"label:{label}" for label in LABELS)]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "studies.csv", index=False)
+    return folder / "studies.csv"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pipeline")
+
+
+@pytest.fixture(scope="module")
+def resources(folder: Path) -> Resources:
+    return Resources(data=write_manifest(folder / "clean"), cache=folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def patients(resources: Resources) -> Mapping[str, set[str]]:
+    """Who holds what: kind of client -> patients, and "public"."""
+    assert resources.data is not None
+    table = manifest.load(resources.data)
+    partition = draw(table, table.setups["homogeneous"], Counts.parse("4:4:2"), SEED)
+    held = {"public": set(partition.public)}
+    for client in partition.clients:
+        held.setdefault(client.kind, set()).update(client.patients)
+    return held
+
+
+@pytest.fixture
+def poisoned(tmp_path: Path, folder: Path) -> Callable[..., Resources]:
+    def write(**replaced: Collection[str]) -> Resources:
+        return Resources(data=write_manifest(tmp_path / "poisoned", **replaced), cache=folder / "cache")
+
+    return write
+
+
+def briefly(case: Case, resources: Resources) -> Result:
+    """Run the case as it is, but for two rounds of one epoch."""
+    planned = plan(case, resources)
+    training = replace(planned.preset.training, rounds=2, local_epochs=1)
+    return execute(replace(planned, preset=replace(planned.preset, training=training)))
+
+
+def lasting(record: Record) -> dict[str, Any]:
+    """Return what must be equal whenever a case is run again."""
+    varying = ("seconds", "samples_per_second", "peak_memory_mb", "date", "commit", "dirty")
+    content = {name: value for name, value in asdict(record).items() if name not in varying}
+    return content | {"history": [{**entry, "seconds": 0} for entry in record.history]}
+
+
+def test_a_case_gives_the_same_bits_whatever_ran_before(resources: Resources, folder: Path) -> None:
+    cases = [of_manifest("fin"), of_manifest("uniform")]
+    first = [briefly(case, resources) for case in cases]
+    torch.manual_seed(99)
+    torch.rand(3)
+    briefly(of_manifest("fin", seed=0), resources)
+    elsewhere = replace(resources, cache=folder / "another cache")
+    again = [briefly(case, elsewhere) for case in cases[::-1]][::-1]
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.scores, other.scores)
+        assert lasting(one.record) == lasting(other.record)
+    assert not np.array_equal(first[0].scores, first[1].scores)
+
+
+@pytest.mark.parametrize("method", ["zero", "uniform", "fin"])
+def test_what_a_client_lacks_is_never_read(
+    resources: Resources, poisoned: Callable[..., Resources], patients: Mapping[str, set[str]], method: str
+) -> None:
+    public = patients["public"]
+    poison = poisoned(noise=patients["text"] | public, strange=patients["image"] | public)
+    clean, other = briefly(of_manifest(method), resources), briefly(of_manifest(method), poison)
+    assert clean.record.data != other.record.data
+    assert np.array_equal(clean.scores, other.scores)
+    assert clean.record.validation_auc == other.record.validation_auc
+
+
+@pytest.mark.parametrize("modality", ["noise", "strange"])
+def test_the_same_poison_at_one_patient_of_a_multimodal_client_shows(
+    resources: Resources, poisoned: Callable[..., Resources], patients: Mapping[str, set[str]], modality: str
+) -> None:
+    other = poisoned(**{modality: {min(patients["multimodal"])}})
+    assert not np.array_equal(
+        briefly(of_manifest("zero"), resources).scores, briefly(of_manifest("zero"), other).scores
+    )
+
+
+@pytest.mark.parametrize(("modality", "kind"), [("noise", "text"), ("strange", "image")])
+def test_with_complete_modalities_every_client_reads_both(
+    resources: Resources,
+    poisoned: Callable[..., Resources],
+    patients: Mapping[str, set[str]],
+    modality: str,
+    kind: str,
+) -> None:
+    clean, other = (
+        briefly(of_manifest("complete"), which) for which in (resources, poisoned(**{modality: patients[kind]}))
+    )
+    assert not np.array_equal(clean.scores, other.scores)
+    assert len(set(clean.record.bytes_up.values())) == 1  # everyone sends the complete model
+
+
+def test_multimodal_only_reads_nothing_of_the_other_clients(
+    resources: Resources, poisoned: Callable[..., Resources], patients: Mapping[str, set[str]]
+) -> None:
+    away = patients["image"] | patients["text"] | patients["public"]
+    other = briefly(of_manifest("multimodal_only"), poisoned(noise=away, strange=away, relabelled=away))
+    clean = briefly(of_manifest("multimodal_only"), resources)
+    assert np.array_equal(clean.scores, other.scores)
+    sending = {str(client["client"]) for client in clean.record.clients if client["kind"] == "multimodal"}
+    assert {number for number, sent in clean.record.bytes_up.items() if sent} == sending
+
+
+def test_a_record_is_complete_and_goes_through_json(resources: Resources, tmp_path: Path) -> None:
+    result = run(of_manifest("fin"), resources)
+    record = result.record
+    assert Record.from_json(record.to_json(), tmp_path / "record.json") == record
+    empty = {one.name for one in fields(Record) if getattr(record, one.name) in (None, "", [], {})}
+    assert empty - {"commit", "dirty"} == {"error", "marks", "notes"}  # there is no commit outside a checkout
+    assert record.status == "passed"
+    assert record.case_id == "homogeneous-4:4:2-fin-seed1-manifest"
+    training = record.configuration["training"]
+    assert len(record.validation_auc) == training["rounds"] + 1 == len(record.history) + 1
+    assert record.best_round == 1 + record.validation_auc[1:].index(max(record.validation_auc[1:]))
+    assert sum(client["rows"] for client in record.clients) == 39  # 42 training patients, 3 of them public
+    assert [client["client"] for client in record.clients] == list(range(10))
+    assert (record.bytes_up, record.bytes_down) == (result.expected_up, result.expected_down)
+    assert set(record.bytes_down) == set(record.bytes_up)
+    assert all(record.macs.values())
+    assert json.loads(record.to_json())["configuration"]["training"] == training
+
+
+def test_the_scores_beside_a_record_give_its_auc(resources: Resources) -> None:
+    result = briefly(of_manifest("zero"), resources)
+    record, test_set = result.record, result.test_set
+    assert result.scores.shape == test_set.labels.shape == (16, 3)
+    assert record.test_rows == record.test_patients == 16
+    assert record.test_set == test_set.digest()
+    assert set(test_set.patients) == {f"p{number}" for number in range(50, 66)}
+    assert (test_set.labels == [[number >> bit & 1 for bit in range(3)] for number in range(50, 66)]).all()
+    expected = [roc_auc_score(test_set.labels[:, label], result.scores[:, label]) for label in range(3)]
+    assert record.per_label_auc == pytest.approx(dict(zip(LABELS, expected, strict=True)))
+    assert record.macro_auc == pytest.approx(np.mean(expected))
+
+
+METHOD = """
+from dataclasses import dataclass
+
+from fedfeat.imputers.base import Imputer
+
+
+@dataclass(frozen=True)
+class Mine(Imputer):
+    name = "mine"
+    title = "My own"
+    {parameter}
+
+    def fill(self, ctx, features, present, targets):
+        {body}
+"""
+
+
+def imputer(folder: Path, body: str, parameter: str = "") -> Path:
+    path = folder / "my_method.py"
+    path.write_text(METHOD.format(body=body, parameter=parameter))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("raise RuntimeError('first line\\nsecond line')", "RuntimeError: first line second line"),
+        ("return {name: feature + float('nan') for name, feature in features.items()}", "Diverged: the loss is nan in"),
+        ("return {name: feature[:, :3] for name, feature in features.items()}", r"BadFill: method mine: fill returned"),
+        ("return {}", "BadFill: method mine: fill returned nothing for text"),
+    ],
+)
+def test_a_method_that_breaks_leaves_a_failed_record(
+    resources: Resources, tmp_path: Path, body: str, error: str
+) -> None:
+    with pytest.raises(CaseFailed, match=error) as caught:
+        run(of_manifest("mine", partition="8:0:2"), replace(resources, imputer=imputer(tmp_path, body), smoke=True))
+    record = caught.value.record
+    assert record.status == "failed"
+    assert record.error is not None
+    assert record.error.startswith(error)
+    assert "\n" not in record.error
+    assert record.macro_auc is None
+    assert record.case_id == "homogeneous-8:0:2-mine-seed1-manifest"
+    assert Record.from_json(record.to_json(), tmp_path / "record.json") == record
+
+
+def test_a_method_of_the_user_is_run_with_its_parameters(resources: Resources, tmp_path: Path) -> None:
+    body = "return {name: feature * 0 + self.value for name, feature in features.items()}"
+    mine = replace(resources, imputer=imputer(tmp_path, body, "value: float = 0.0"), smoke=True)
+    zero = run(of_manifest("zero"), mine)
+    same, other = (run(of_manifest("mine", params=params), mine) for params in ({}, {"value": 0.5}))
+    assert np.array_equal(zero.scores, same.scores)
+    assert not np.array_equal(zero.scores, other.scores)
+    assert (same.record.params, other.record.params) == ({"value": 0.0}, {"value": 0.5})
+    assert (same.record.title, same.record.key != other.record.key) == ("My own", True)
+
+
+def test_a_parameter_reaches_the_method_and_the_id(resources: Resources) -> None:
+    smoke = replace(resources, smoke=True)
+    one, six = (run(of_manifest("fin", params=params), smoke).record for params in ({"layers": 1}, {}))
+    assert one.case_id == f"{six.case_id}-layers.1"
+    assert one.params == {**six.params, "layers": 1}
+    assert 6 * one.parameters["method"] == six.parameters["method"]
+    assert one.key != six.key
+
+
+def test_a_wrong_parameter_is_answered_with_the_known_ones(resources: Resources) -> None:
+    with pytest.raises(FedfeatError, match=r"method fin: parameters \{'depth': 1\} do not fit; it has: layers, heads"):
+        plan(of_manifest("fin", params={"depth": 1}), resources)
+
+
+def test_a_method_whose_parameter_has_no_default_is_answered_in_one_line(resources: Resources, tmp_path: Path) -> None:
+    path = imputer(tmp_path, "return features", "value: float")
+    with pytest.raises(FedfeatError, match="value"):
+        plan(of_manifest("mine"), replace(resources, imputer=path))
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (
+            of_manifest("zero", setup="heterogeneous"),
+            "a manifest is one source, and the heterogeneous setup needs three",
+        ),
+        (of_manifest("fin", partition="10:0:0"), "fin does not apply: no client is multimodal"),
+        (of_manifest("multimodal_only", partition="5:5:0"), "multimodal_only does not apply: no client is multimodal"),
+    ],
+)
+def test_a_case_that_cannot_be_is_skipped_with_a_reason(resources: Resources, case: Case, reason: str) -> None:
+    with pytest.raises(CaseSkipped, match=reason):
+        plan(case, resources)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "gan"}, "method 'gan' is unknown; the known ones are complete, fin"),
+        ({"preset": "huge"}, "preset 'huge' is unknown; the known ones are phantom, paper"),
+        ({"dataset": "padchest"}, "data set 'padchest' is unknown; the known ones are phantom, manifest"),
+        ({"aggregation": "median"}, "aggregation 'median' is unknown; the known ones are fedavg"),
+        ({"partition": "90:0:2"}, "partition 90:0:2: 92 clients and the public set need 94 training patients"),
+    ],
+)
+def test_what_is_unknown_or_impossible_is_named_in_one_line(
+    resources: Resources, values: dict[str, str], message: str
+) -> None:
+    with pytest.raises(FedfeatError, match=message) as caught:
+        run(of_manifest(**{"method": "zero", **values}), resources)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"device": "tpu"}, "--device tpu: no such device"),
+        ({"uncertain": "maybe"}, "--uncertain maybe: unknown; the known ones are masked, zeros, ones"),
+        ({"data": None}, "--dataset manifest needs --data PATH"),
+        ({"image_weights": Path("w.pth")}, "w.pth: weights cannot be used, since preset phantom"),
+        ({"imputer": Path("nowhere.py")}, r"nowhere\.py: there is no such file"),
+    ],
+)
+def test_wrong_resources_are_named_in_one_line(resources: Resources, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(FedfeatError, match=message) as caught:
+        plan(of_manifest("zero"), replace(resources, **given))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_key_follows_the_data_and_what_is_made_of_them(
+    resources: Resources, patients: Mapping[str, set[str]]
+) -> None:
+    plans = [
+        plan(of_manifest("zero"), resources),
+        plan(of_manifest("zero", seed=0), resources),
+        plan(of_manifest("zero", aggregation="fedavg_all"), resources),
+        plan(of_manifest("uniform"), resources),
+        plan(of_manifest("uniform", params={"normalise": True}), resources),
+        plan(of_manifest("zero"), replace(resources, smoke=True)),
+    ]
+    assert len({one.key for one in plans}) == len(plans)
+    assert plan(of_manifest("zero"), resources).key == plans[0].key
+    assert {patient for client in plans[0].partition.clients for patient in client.patients} == set.union(
+        *(held for kind, held in patients.items() if kind != "public")
+    )
+
+
+def test_data_that_change_between_two_cases_are_read_anew(tmp_path: Path) -> None:
+    resources = Resources(data=write_manifest(tmp_path / "data"), cache=tmp_path / "cache")
+    assert resources.data is not None
+    before = plan(of_manifest("zero"), resources)
+    resources.data.write_text(resources.data.read_text().replace("effusion", "no effusion"))
+    assert plan(of_manifest("zero"), resources).key != before.key
+
+
+def test_a_rule_of_aggregation_reaches_the_result(resources: Resources) -> None:
+    smoke = replace(resources, smoke=True)
+    one, other = (run(of_manifest("zero", aggregation=rule), smoke) for rule in ("fedavg", "fedavg_all"))
+    assert not np.array_equal(one.scores, other.scores)
+    assert other.record.aggregation == "fedavg_all"

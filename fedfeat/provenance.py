@@ -26,7 +26,13 @@ LIBRARIES = (
     "scikit-learn",
     "fvcore",
 )
-_NOT_CORE = ("results", "cli.py", "__main__.py")  # they cannot change what a run computes
+_NOT_CORE = (
+    "results",
+    "pretraining",
+    "calibration.py",
+    "cli.py",
+    "__main__.py",
+)  # they cannot change what a run computes
 
 
 def versions() -> dict[str, str]:

@@ -22,7 +22,7 @@ from fedfeat.models.classifier import Classifier
 
 RESNET50 = ResNet50_Weights.IMAGENET1K_V1  # what the released code loads
 BERT = ("google-bert/bert-base-uncased", "bert-base-uncased")  # the hub's name and its former one
-EMBEDDED = Path(__file__).parent / "pretrained" / "phantom.safetensors"
+EMBEDDED = Path(__file__).with_name("phantom.safetensors")  # made by `python -m fedfeat.pretraining.pretrain`
 
 
 @dataclass(frozen=True)

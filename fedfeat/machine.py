@@ -1,5 +1,7 @@
 """The machine that a case runs on: its device, what numbers depend on there, and the memory that a case takes."""
 
+import ctypes
+import gc
 import os
 import platform
 import resource
@@ -50,6 +52,9 @@ def fixed(device: torch.device, threads: int) -> Iterator[None]:
 
 def _reset_peak_memory() -> None:
     """Let the kernel forget the process's former peak, where it can (Linux); otherwise the peak is the process's."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc alone has it: give back what former cases left in the allocator
+        ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -184,6 +184,9 @@ def initial_classifier(plan: Plan) -> Classifier:
     with scoped(torch.device("cpu"), plan.case.seed, INITIALISATION):
         classifier = Classifier(plan.preset.encoders, len(plan.prepared.labels))
     plan.start.load(classifier)
+    if plan.preset.head_bias is not None:
+        with torch.no_grad():
+            classifier.head.bias.fill_(plan.preset.head_bias)
     return classifier
 
 

@@ -105,10 +105,12 @@ def _table(table: Table) -> list[str]:
     if table.differences:
         blocks.append(f"Not ranked, because the rows differ in more than the method: {', '.join(table.differences)}.")
     if table.too_small:
-        blocks.append(
-            f"Too small to rank: {_count(len(table.seeds), 'seed')} ({MIN_SEEDS} needed), "
-            f"{table.test_rows:,} test rows ({MIN_TEST_ROWS} needed)."
-        )
+        small = []
+        if len(table.seeds) < MIN_SEEDS:
+            small.append(f"{_count(len(table.seeds), 'seed')} ({MIN_SEEDS} needed)")
+        if table.test_rows < MIN_TEST_ROWS:
+            small.append(f"{table.test_rows:,} test rows ({MIN_TEST_ROWS} needed)")
+        blocks.append(f"Too small to rank: {', '.join(small)}.")
     failed = [record for record in table.records if record.status == "failed"]
     if failed:
         blocks.append(

@@ -84,12 +84,19 @@ def test_equal_values_share_a_rank(make_record: MakeRecord) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "test_rows", "small"), [(3, 500, False), (2, 500, True), (3, 499, True), (1, 20, True)]
+    ("seeds", "test_rows", "reason"),
+    [
+        (3, 500, ""),
+        (2, 500, "2 seeds (3 needed)"),
+        (3, 499, "499 test rows (500 needed)"),
+        (1, 20, "1 seed (3 needed), 20 test rows (500 needed)"),
+    ],
 )
-def test_too_small_to_rank(make_record: MakeRecord, seeds: int, test_rows: int, small: bool) -> None:
+def test_too_small_to_rank(make_record: MakeRecord, seeds: int, test_rows: int, reason: str) -> None:
     records = _seeds(make_record, "fin", *[0.5] * seeds, test_rows=test_rows)
-    assert ("Too small to rank" in render(records)) is small
-    assert _rows(records)["FIN"]["rank"] == (NOTHING if small else "1")
+    said = [line for line in render(records).splitlines() if line.startswith("Too small to rank")]
+    assert said == ([f"Too small to rank: {reason}."] if reason else [])
+    assert _rows(records)["FIN"]["rank"] == (NOTHING if reason else "1")
 
 
 def test_without_zero_filling_there_is_no_gain_column(make_record: MakeRecord) -> None:

@@ -259,9 +259,9 @@ class _Progress:
 
     def round(self, number: int, rounds: int, validation_auc: float) -> None:
         """Show that a round is over."""
-        if self._file is None or not self._file.isatty():
-            return
-        with self._uncaptured():
+        with self._uncaptured():  # captured, the terminal's file stands for another
+            if self._file is None or not self._file.isatty():
+                return
             if self._bar is None:
                 self._bar = tqdm(total=rounds, desc=self._name, unit="round", leave=False, file=self._file)
             self._bar.set_postfix_str(f"validation AUC {100 * validation_auc:.1f}")

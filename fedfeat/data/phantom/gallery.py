@@ -151,7 +151,7 @@ _SOURCES = """## Sources
   Finding" near the published share. It stays apart at the openi-like site, where the published headings exclude each
   other less than any positive correlation allows.
 
-The counts were transcribed, not computed from those data sets, except for Open-I.
+The counts were transcribed and not yet checked against the papers; only those of Open-I were computed from the data.
 """
 
 

@@ -1,7 +1,7 @@
 """Options, selections and the session's board; a benchmark file only names its cases."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Selection:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's options."""
     group = parser.getgroup("fedfeat", "fedfeat: federated learning with missing modalities")
-    group.addoption("--preset", default=None, help="hyper-parameters: phantom (small, CPU; default) or paper")
+    group.addoption("--preset", default="phantom", help="hyper-parameters: phantom (small, CPU; default) or paper")
     group.addoption("--dataset", default="phantom", help="phantom (embedded, synthetic; default) or manifest")
     group.addoption("--data", type=Path, metavar="PATH", help="the data, for --dataset manifest: a CSV")
     group.addoption("--methods", metavar="A,B", help="methods by name, or the groups paper (default) and all")
@@ -69,7 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--uncertain", metavar="POLICY", help="what uncertain labels count as: masked, zeros or ones")
     group.addoption("--image-weights", type=Path, metavar="FILE", help="ResNet-50 weights, for --preset paper")
     group.addoption("--text-weights", type=Path, metavar="DIR", help="a BERT folder, for --preset paper")
-    group.addoption("--from-scratch", action="store_true", help="start --preset paper without pretrained weights")
+    group.addoption("--from-scratch", action="store_true", help="start encoders without pretrained weights")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -92,8 +92,7 @@ def _selection(config: pytest.Config) -> Selection:
         device=option("--device"),
         smoke=option("--smoke"),
     )
-    preset = option("--preset") or "phantom"
-    presets.get(preset)
+    presets.get(option("--preset"))
     sources.check_name(option("--dataset"))
     if option("--records").exists() and not option("--records").is_dir():
         raise FedfeatError(f"--records {option('--records')}: this is not a folder; name one, it is made if need be")
@@ -104,7 +103,7 @@ def _selection(config: pytest.Config) -> Selection:
         seeds=_seeds(option("--seeds")),
         partition=option("--partition"),
         dataset=option("--dataset"),
-        preset=preset,
+        preset=option("--preset"),
         resources=resources,
         records=option("--records"),
         rerun=option("--rerun"),
@@ -153,14 +152,13 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     selection = session.config.stash[SELECTION]
     cases = _selected(session)
     columns = {(case.setup, case.partition, case.seed): case for case in cases}
+    planned: Plan | None = None
     try:
         for case in columns.values():
-            try:
+            with suppress(CaseSkipped):
                 planned = plan(case, selection.resources)
-            except CaseSkipped:
-                continue
-            if not selection.rerun and not selection.resources.smoke:
-                _refuse_to_replace(selection.records, cases, planned)
+        if planned and not selection.rerun and not selection.resources.smoke:
+            _refuse_to_replace(selection.records, cases, planned)  # data, start and device are the session's
     except FedfeatError as error:
         raise pytest.UsageError(str(error)) from error
 

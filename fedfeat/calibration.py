@@ -21,7 +21,7 @@ from fedfeat.federation.forward import predict
 from fedfeat.federation.rounds import Outcome
 from fedfeat.machine import fixed
 from fedfeat.models.classifier import Classifier
-from fedfeat.pipeline import initial_classifier
+from fedfeat.pipeline import evaluation_studies, initial_classifier
 from fedfeat.plan import Plan, plan
 
 BANDS = {("image",): 0.80, ("text",): 0.89, MODALITIES: 0.92}  # the paper's regime: its table 1 and 2, and figure 3
@@ -64,7 +64,7 @@ def calibrate(seed: int = 0) -> Calibration:
         for modalities in BANDS:
             classifier, outcome = _train(planned, modalities)
             ctx = rounds.evaluation_context(classifier, outcome, planned.preset.training, seed)
-            test = _split(planned, "test", modalities)
+            test = evaluation_studies(planned, "test", modalities)
             logits = predict(classifier, planned.imputer, ctx, test).numpy()
             score = macro_auc(logits, test.targets.numpy(), test.label_mask.numpy()).macro
             assert score is not None, "every label of phantom's test rows has both classes"
@@ -84,10 +84,6 @@ def _train_rows(planned: Plan, modalities: tuple[str, ...]) -> Studies:
     return planned.prepared.hold(planned.prepared.rows_of(patients), modalities)
 
 
-def _split(planned: Plan, split: str, modalities: tuple[str, ...]) -> Studies:
-    return planned.prepared.hold(planned.prepared.split(split, planned.setup.evaluation_site), modalities)
-
-
 def _train(planned: Plan, modalities: tuple[str, ...]) -> tuple[Classifier, Outcome]:
     classifier = initial_classifier(planned)
     kind = "multimodal" if len(modalities) == len(MODALITIES) else modalities[0]
@@ -96,7 +92,7 @@ def _train(planned: Plan, modalities: tuple[str, ...]) -> tuple[Classifier, Outc
         classifier,
         planned.imputer,
         [member],
-        _split(planned, "validate", modalities),
+        evaluation_studies(planned, "validate", modalities),
         planned.preset.training,
         "fedavg",
         planned.case.seed,

@@ -1,7 +1,7 @@
 """A case from its name to its result: the whole road, top to bottom."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -95,7 +95,7 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     if not members:
         raise FedfeatError(f"{case.case_id}: no client has a row to train on; use fewer clients or more studies")
     record = replace(record, clients=_holdings(plan, clients), notes=[*record.notes, *_empty_clients(clients)])
-    validation, test = (_evaluation(plan, split) for split in ("validate", "test"))
+    validation, test = (evaluation_studies(plan, split) for split in ("validate", "test"))
     outcome = rounds.federate(
         classifier, plan.imputer, members, validation, training, case.aggregation, case.seed, progress
     )
@@ -174,9 +174,10 @@ def _empty_clients(clients: list[Member]) -> list[str]:
     ]
 
 
-def _evaluation(plan: Plan, split: str) -> Studies:
+def evaluation_studies(plan: Plan, split: str, modalities: Sequence[str] = MODALITIES) -> Studies:
+    """Return the rows that a split is scored on, with these modalities of them, on the device."""
     rows = plan.prepared.split(split, plan.setup.evaluation_site)
-    return plan.prepared.hold(rows[:48] if plan.resources.smoke else rows).to(plan.device)
+    return plan.prepared.hold(rows[:48] if plan.resources.smoke else rows, modalities).to(plan.device)
 
 
 def initial_classifier(plan: Plan) -> Classifier:

@@ -70,7 +70,7 @@ class Plan:
 
 
 def plan(case: Case, resources: Resources = Resources()) -> Plan:
-    """Check a case and load what it needs; raises FedfeatError or CaseSkipped ."""
+    """Check a case and load what it needs; raises FedfeatError or CaseSkipped."""
     preset = _smoke(presets.get(case.preset)) if resources.smoke else presets.get(case.preset)
     rule(case.aggregation)
     imputer = method_of(case, resources)

@@ -88,14 +88,14 @@ def draw(table: StudyTable, setup: Setup, counts: Counts, seed: int) -> Partitio
         FedfeatError: there are more clients than patients for them.
     """
     taken: set[str] = set()
-    public, share = _reserve_public(table, setup, counts, seed)
+    public = _reserve_public(table, setup, counts, seed)
     taken.update(public)
     kinds = counts.kinds()
     clients: dict[int, Client] = {}
     for pool in dict.fromkeys(setup.pools.values()):
         members = [number for number, kind in enumerate(kinds) if setup.pools[kind] == pool]
         patients = [patient for patient in _shuffled(table, pool.site, seed) if patient not in taken]
-        for number, chosen in zip(members, _deal(patients, members, pool, counts, share), strict=True):
+        for number, chosen in zip(members, _deal(patients, members, pool, counts), strict=True):
             clients[number] = Client(number, kinds[number], tuple(sorted(chosen)))
             taken.update(chosen)
     partition = Partition(tuple(clients[number] for number in range(counts.total)), tuple(sorted(public)))
@@ -123,8 +123,7 @@ def _shuffled(table: StudyTable, site: str | None, seed: int) -> list[str]:
     return [patients[place] for place in order]
 
 
-def _reserve_public(table: StudyTable, setup: Setup, counts: Counts, seed: int) -> tuple[list[str], int]:
-    """Return the public patients and, for equal shares, the patients a client."""
+def _reserve_public(table: StudyTable, setup: Setup, counts: Counts, seed: int) -> list[str]:
     patients = _shuffled(table, setup.evaluation_site, seed)
     sizes = [pool.patients for pool in setup.pools.values() if pool.patients is not None]
     here = [pool.patients for pool in setup.pools.values() if pool.site == setup.evaluation_site]
@@ -136,10 +135,10 @@ def _reserve_public(table: StudyTable, setup: Setup, counts: Counts, seed: int) 
                 f"partition {counts}: {counts.total} clients and the public set need {counts.total + 2} training "
                 f"patients, and {table.source} has {len(patients)}; use fewer clients or more patients"
             )
-    return patients[: int(PUBLIC_SHARE * share)], share
+    return patients[: int(PUBLIC_SHARE * share)]
 
 
-def _deal(patients: list[str], members: list[int], pool: Pool, counts: Counts, share: int) -> list[list[str]]:
+def _deal(patients: list[str], members: list[int], pool: Pool, counts: Counts) -> list[list[str]]:
     if pool.patients is None:
         return [list(part) for part in np.array_split(np.array(patients, dtype=object), max(len(members), 1))][
             : len(members)

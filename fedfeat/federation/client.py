@@ -77,8 +77,8 @@ def train(
     ctx = replace(
         ctx,
         classifier=classifier,
-        shared=_copied(ctx.shared, ctx.device),
-        own=_copied(state.own, ctx.device),
+        shared=copied(ctx.shared, ctx.device),
+        own=copied(state.own, ctx.device),
         generator=torch_generator(seed, "fill", *names),
     )
     trained = set(keys_of(global_state, modalities))
@@ -104,7 +104,8 @@ def train(
     return reply, ClientState(adam.state_by_name(), own)
 
 
-def _copied(state: State, device: torch.device) -> State:
+def copied(state: State, device: torch.device) -> State:
+    """Return the tensors detached on `device`, sharing no memory with the given ones."""
     return {key: value.detach().to(device, copy=True) for key, value in state.items()}
 
 
@@ -119,7 +120,7 @@ def _learnt(imputer: Imputer, result: object) -> tuple[State, State, Mapping[str
             f"method {imputer.name}: learn returned a metric {taken[0]!r}, a name that is the engine's own"
         )
     cpu = torch.device("cpu")
-    return _copied(upload, cpu), _copied(own, cpu), metrics
+    return copied(upload, cpu), copied(own, cpu), metrics
 
 
 def _local_epochs(

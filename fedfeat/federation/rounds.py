@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import torch
-from torch import Tensor
 
 from fedfeat.data.prepare import Studies
 from fedfeat.errors import FedfeatError
@@ -20,6 +19,7 @@ from fedfeat.models.classifier import Classifier, keys_of
 from fedfeat.models.training import Training
 from fedfeat.randomness import scoped, torch_generator
 
+CPU = torch.device("cpu")
 Progress = Callable[[int, int, float], None]  # round, rounds, validation AUC
 
 
@@ -83,22 +83,16 @@ def federate(
         client.Diverged: a loss is not finite.
     """
     aggregate = rule(aggregation)
-    device = classifier.head.weight.device
-    dims = Dims(classifier.width, classifier.head.out_features)
-    shared, own = imputer.init(dims, torch_generator(seed, "init", imputer.name))
+    shared, own = imputer.init(_dims(classifier), torch_generator(seed, "init", imputer.name))
     states = {member.number: ClientState(own=own) for member in members}
     global_state: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
-    scores = [
-        _score(
-            classifier, imputer, _context(classifier, dims, _on(shared, device), training, 0, seed, device), validation
-        )
-    ]
-    best, best_state, best_shared = 0, _on_cpu(global_state), shared
+    scores = [_score(classifier, imputer, _context(classifier, shared, training, 0, seed), validation)]
+    best, best_state, best_shared = 0, client.copied(global_state, CPU), shared
     history: list[dict[str, float]] = []
     traffic: dict[int, Traffic] = {}
     for number in range(1, training.rounds + 1):
         start = time.perf_counter()
-        ctx = _context(classifier, dims, _on(shared, device), training, number, seed, device)
+        ctx = _context(classifier, shared, training, number, seed)
         replies: list[Reply] = []
         for member in members:
             reply, states[member.number] = client.train(
@@ -109,10 +103,10 @@ def federate(
         global_state = aggregate(global_state, replies)
         shared = imputer.merge(shared, replies, number)
         client.restore(classifier, global_state)
-        evaluation = _context(classifier, dims, _on(shared, device), training, number, seed, device)
+        evaluation = _context(classifier, shared, training, number, seed)
         scores.append(_score(classifier, imputer, evaluation, validation))
         if scores[-1] > max(scores[1:-1], default=-1.0):  # the untrained model is never the one that is tested
-            best, best_state, best_shared = number, _on_cpu(global_state), shared
+            best, best_state, best_shared = number, client.copied(global_state, CPU), shared
         history.append(_entry(number, time.perf_counter() - start, scores[-1], replies))
         if progress:
             progress(number, training.rounds, scores[-1])
@@ -129,10 +123,8 @@ def federate(
 
 def evaluation_context(classifier: Classifier, outcome: Outcome, training: Training, seed: int) -> Context:
     """Return the method's context for scoring the best round's model, which is put into `classifier`."""
-    device = classifier.head.weight.device
     client.restore(classifier, outcome.model)
-    dims = Dims(classifier.width, classifier.head.out_features)
-    return _context(classifier, dims, _on(outcome.shared, device), training, outcome.best_round, seed, device)
+    return _context(classifier, outcome.shared, training, outcome.best_round, seed)
 
 
 def size_of(state: State) -> int:
@@ -146,11 +138,15 @@ def _traffic(global_state: State, shared: State, member: Member, reply: Reply) -
     return Traffic(size_of(reply.model), size_of(reply.method), size_of(held), size_of(shared))
 
 
-def _context(
-    classifier: Classifier, dims: Dims, shared: State, training: Training, number: int, seed: int, device: torch.device
-) -> Context:
+def _dims(classifier: Classifier) -> Dims:
+    return Dims(classifier.width, classifier.head.out_features)
+
+
+def _context(classifier: Classifier, shared: State, training: Training, number: int, seed: int) -> Context:
+    device = classifier.head.weight.device
     generator = torch_generator(seed, "evaluation", number)
-    return Context(classifier, dims, shared, {}, training, "train", number, generator, device)
+    here = {key: value.to(device) for key, value in shared.items()}
+    return Context(classifier, _dims(classifier), here, {}, training, "train", number, generator, device)
 
 
 def _score(classifier: Classifier, imputer: Imputer, ctx: Context, validation: Studies) -> float:
@@ -169,11 +165,3 @@ def _entry(number: int, seconds: float, score: float, replies: Sequence[Reply]) 
     names = dict.fromkeys(name for reply in replies for name in reply.metrics)
     means = {name: fmean(reply.metrics[name] for reply in replies if name in reply.metrics) for name in names}
     return {"round": number, "seconds": round(seconds, 3), "validation_auc": score, **means}
-
-
-def _on(state: State, device: torch.device) -> dict[str, Tensor]:
-    return {key: value.to(device) for key, value in state.items()}
-
-
-def _on_cpu(state: State) -> dict[str, Tensor]:
-    return {key: value.detach().cpu().clone() for key, value in state.items()}

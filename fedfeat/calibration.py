@@ -5,7 +5,9 @@ homogeneous clients' studies in one place. No imputation method has a part in it
 """
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -28,6 +30,10 @@ BANDS = {("image",): 0.80, ("text",): 0.89, MODALITIES: 0.92}  # the paper's reg
 TOLERANCE = 0.03
 TEXT_ABOVE_IMAGE, BOTH_ABOVE_TEXT = 0.05, 0.01
 RIDGE_PENALTY = 1.0
+SEEDS = (0, 1, 2)
+# One trainer with all the data takes ten times a client's steps a round: half the preset's rate, and rounds until the
+# validation AUC no longer rises.
+ROUNDS, BATCH, RATE = 16, 16, 1e-3
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,11 @@ class Calibration:
         return found
 
 
-def calibrate(seed: int = 0) -> Calibration:
-    """Train the phantom preset centrally on images, reports and both (about two minutes on one core)."""
+def calibrate(seed: int) -> Calibration:
+    """Train the phantom preset's encoders centrally on images, reports and both (about four minutes on one core)."""
     planned = plan(Case(method="complete", setup="homogeneous", partition="0:0:10", seed=seed))
+    training = replace(planned.preset.training, rounds=ROUNDS, batch_size=BATCH, learning_rate=RATE)
+    planned = replace(planned, preset=replace(planned.preset, training=training))
     auc: dict[tuple[str, ...], float] = {}
     with fixed(planned.device, planned.preset.threads):
         for modalities in BANDS:
@@ -77,6 +85,15 @@ def calibrate(seed: int = 0) -> Calibration:
     plain = (_r2(pairs["image"], pairs["text"]), _r2(pairs["text"], pairs["image"]))
     rest = {name: _without_labels(pair, targets) for name, pair in pairs.items()}
     return Calibration(auc, plain, (_r2(rest["image"], rest["text"]), _r2(rest["text"], rest["image"])))
+
+
+def mean(parts: Sequence[Calibration]) -> Calibration:
+    """Return the mean of each quantity."""
+    return Calibration(
+        {modalities: fmean(part.auc[modalities] for part in parts) for modalities in BANDS},
+        (fmean(part.shared[0] for part in parts), fmean(part.shared[1] for part in parts)),
+        (fmean(part.beyond_labels[0] for part in parts), fmean(part.beyond_labels[1] for part in parts)),
+    )
 
 
 def _train_rows(planned: Plan, modalities: tuple[str, ...]) -> Studies:
@@ -116,8 +133,13 @@ def _without_labels(features: Pair, targets: Pair) -> Pair:
 
 
 def main() -> int:
-    """Print the figures and whether they are inside their bands; return 1 if not."""
-    result = calibrate()
+    """Print the figures, means over the seeds, and whether they are inside their bands; return 1 if not."""
+    torch.set_num_threads(1)
+    parts = []
+    for seed in SEEDS:
+        parts.append(calibrate(seed))
+        print(f"seed {seed}: " + ", ".join(f"{' and '.join(which)} {auc:.3f}" for which, auc in parts[-1].auc.items()))
+    result = mean(parts)
     for modalities, score in result.auc.items():
         low, high = BANDS[modalities] - TOLERANCE, BANDS[modalities] + TOLERANCE
         print(f"{' and '.join(modalities):15} test macro AUC {score:.3f}  (band {low:.2f} to {high:.2f})")
@@ -129,5 +151,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     sys.exit(main())

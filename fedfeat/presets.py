@@ -44,7 +44,7 @@ PRESETS = {
             # Most labels are rare. From 0 the features, of unit norm, first line up to say so, since a bias moves by no
             # more than a rate a step; that undoes what the encoders start with (docs/pretraining.md).
             head_bias=-2.0,
-            training=Training(rounds=8, local_epochs=3, batch_size=8, evaluation_batch_size=128, learning_rate=1e-3),
+            training=Training(rounds=8, local_epochs=3, batch_size=16, evaluation_batch_size=128, learning_rate=2e-3),
             threads=1,
         ),
         Preset(  # paper, section 3.2; batch sizes and augmentation as in the released code

@@ -30,6 +30,7 @@ _NOT_CORE = (
     "results",
     "pretraining",
     "calibration.py",
+    "rates.py",
     "cli.py",
     "__main__.py",
 )  # they cannot change what a run computes

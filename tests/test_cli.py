@@ -11,7 +11,7 @@ import pytest
 
 import fedfeat.cli
 from fedfeat.errors import FedfeatError
-from fedfeat.results import files, leaderboard, publish, store
+from fedfeat.results import files, publish, store
 from fedfeat.results.record import Record
 
 PROJECT = Path(fedfeat.cli.__file__).parents[1]
@@ -95,7 +95,7 @@ def test_publish_copies_passed_records(repository: Path) -> None:
         "leaderboard/README.md: 1 record published, 1 on the board",
     ]
     names = {"README.md", "records/zero.seed0.json", "records/zero.seed0.scores.npz"}
-    names.add(f"records/test-{LABELS.digest()}.npz")
+    names |= {f"records/test-{LABELS.digest()}.npz", "figures/curves-phantom-phantom-homogeneous-8.0.2.png"}
     assert set(_files(repository / "leaderboard")) == names
     assert _to_commit(repository) == {".gitignore", *(f"leaderboard/{name}" for name in names)}
 
@@ -128,7 +128,7 @@ def test_earlier_published_records_stay(here: Path, capsys: pytest.CaptureFixtur
     published = store.read(here / "leaderboard" / "records")
     assert published == [_record("uniform:seed0"), _record()]
     board = (here / "leaderboard" / "README.md").read_text(encoding="utf-8")
-    assert board == leaderboard.render(published, publish.INTRO)
+    assert board == publish.board_of(published)
 
 
 @pytest.mark.parametrize("state", [{"dirty": True}, {"dirty": None}, {"commit": None}])

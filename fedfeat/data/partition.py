@@ -15,7 +15,7 @@ KINDS: dict[str, tuple[str, ...]] = {"image": ("image",), "text": ("text",), "mu
 # The order in which the clients of the released splits take roles: multimodal first, then image-only, then text-only.
 # With it roles are nested: the two multimodal clients of 8:0:2 are among the four of 6:0:4.
 ROLE_ORDER = (3, 5, 6, 0, 7, 1, 4, 9, 8, 2)
-PUBLIC_SHARE = 1.25  # clients' worth of patients set aside as public in every case (2,701 rows in the released splits)
+PUBLIC_SHARE = 1.25  # clients' worth of patients set aside as public where a setup names no number (as in the lab's)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def setup_of(table: StudyTable, name: str, counts: Counts) -> Setup | str:
 def draw(table: StudyTable, setup: Setup, counts: Counts, seed: int) -> Partition:
     """Draw a partition of the training patients.
 
-    The same seed gives client i the same patients in every partition of equally many clients, and the same public set.
+    The same seed gives client i the same patients in every partition of equally many clients, and the same public set;
+    where the setups name its size, it is the same in all of them.
 
     Raises:
         FedfeatError: there are more clients than patients for them.
@@ -125,16 +126,14 @@ def _shuffled(table: StudyTable, site: str | None, seed: int) -> list[str]:
 
 def _reserve_public(table: StudyTable, setup: Setup, counts: Counts, seed: int) -> list[str]:
     patients = _shuffled(table, setup.evaluation_site, seed)
-    sizes = [pool.patients for pool in setup.pools.values() if pool.patients is not None]
-    here = [pool.patients for pool in setup.pools.values() if pool.site == setup.evaluation_site]
-    share = (here[0] or 0) if here else min(sizes, default=0)
+    if setup.public_patients is not None:
+        return patients[: setup.public_patients]
+    share = int(len(patients) / (counts.total + PUBLIC_SHARE))
     if not share:
-        share = int(len(patients) / (counts.total + PUBLIC_SHARE))
-        if not share:
-            raise FedfeatError(
-                f"partition {counts}: {counts.total} clients and the public set need {counts.total + 2} training "
-                f"patients, and {table.source} has {len(patients)}; use fewer clients or more patients"
-            )
+        raise FedfeatError(
+            f"partition {counts}: {counts.total} clients and the public set need {counts.total + 2} training "
+            f"patients, and {table.source} has {len(patients)}; use fewer clients or more patients"
+        )
     return patients[: int(PUBLIC_SHARE * share)]
 
 

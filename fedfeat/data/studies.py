@@ -53,11 +53,13 @@ class Setup:
         pools: for each kind of client ("image", "text", "multimodal") that the setup has, its pool.
         evaluation_site: the site of the validation, test and public studies, or None for all sites.
         partitions: the `I:T:M` it is defined for, or None for any.
+        public_patients: patients set aside as public, or None for about one and a quarter clients' equal share.
     """
 
     pools: Mapping[str, Pool]
     evaluation_site: str | None
     partitions: tuple[str, ...] | None = None
+    public_patients: int | None = None
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,7 @@ class FIN(Imputer):
         for direction, (source, target) in DIRECTIONS.items():
             rows = (present[source] & ~present[target]).nonzero()[:, 0]
             if len(rows):
-                network = _skeleton(self, ctx.dims)
-                network.load_state_dict(_part(ctx.shared, direction), assign=True)  # assigned anew at every call
+                network = _loaded(self, ctx.dims, direction, ctx.shared)
                 filled[target] = features[target].index_put((rows,), network(features[source][rows]))
         return filled
 
@@ -123,10 +122,22 @@ class FIN(Imputer):
 
 
 @cache
-def _skeleton(fin: FIN, dims: Dims) -> nn.Module:
-    """Return the network without weights, in evaluation mode: whoever uses it assigns the weights first."""
+def _skeleton(fin: FIN, dims: Dims, direction: str) -> nn.Module:
+    """Return a direction's network without weights, in evaluation mode: whoever uses it assigns the weights first."""
     with torch.device("meta"):
         return fin.network(dims).eval().requires_grad_(False)
+
+
+def _loaded(fin: FIN, dims: Dims, direction: str, shared: State) -> nn.Module:
+    """Return the network that computes with the very tensors of `shared`; it has them already from the second batch on.
+
+    Loading takes longer than filling a small batch.
+    """
+    network = _skeleton(fin, dims, direction)
+    state = _part(shared, direction)
+    if any(tensor.data_ptr() != state[name].data_ptr() for name, tensor in network.named_parameters()):
+        network.load_state_dict(state, assign=True)
+    return network
 
 
 def _part(state: State, direction: str) -> dict[str, Tensor]:

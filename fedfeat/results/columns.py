@@ -86,6 +86,12 @@ def _one_modality(table: Table, row: Row) -> str:
     return f"{number(image)} / {number(text)}"
 
 
+def _head(table: Table, row: Row) -> str:
+    image = row.mean(table.seeds, lambda record: record.head_norm_image)
+    text = row.mean(table.seeds, lambda record: record.head_norm_text)
+    return f"{number(image)} / {number(text)}"
+
+
 def _points(auc: float | None) -> float | None:
     return None if auc is None else 100 * auc
 
@@ -126,6 +132,11 @@ COLUMNS = (
         "image / text only",
         _one_modality,
         "macro AUC of the same models with the feature of the other modality set to zero at test time",
+    ),
+    Column(
+        "head, image / text",
+        _head,
+        "norms of the halves of the head's weights that read the image and the text feature",
     ),
     Column("MB up", _megabytes_up, "what all clients together send in one round, 1 MB = 1,000,000 bytes"),
     Column("seconds", _seconds, "wall time of a case, mean over the seeds"),

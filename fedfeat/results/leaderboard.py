@@ -15,9 +15,10 @@ from fedfeat.results.record import Record
 BOARD = "leaderboard.md"
 
 
-def render(records: Iterable[Record], intro: str = "") -> str:
+def render(records: Iterable[Record], intro: str = "", figure: Callable[[Table], str] | None = None) -> str:
     """Return the board of all records; `intro` is a paragraph below its title.
 
+    `figure` gives the address of a table's training curves; None: the board has no pictures.
     Raises FedfeatError if two records stand for the same case.
     """
     found = sections(records)
@@ -25,7 +26,7 @@ def render(records: Iterable[Record], intro: str = "") -> str:
     if not found:
         blocks.append("No records yet. Run `pytest benchmarks` to make some.")
     for section in found:
-        blocks += _section(section)
+        blocks += _section(section, figure)
     if found:
         blocks += _legend([table for section in found for table in section.tables])
     return "\n\n".join(blocks) + "\n"
@@ -38,12 +39,15 @@ def write_board(folder: Path, records: Iterable[Record]) -> Path:
     return path
 
 
-def _section(section: Section) -> list[str]:
+def _section(section: Section, figure: Callable[[Table], str] | None) -> list[str]:
     blocks = [f"## {_plain(_title(section.axes))}", _data_note(section.axes)]
     if len(section.tables) > 1:
         blocks += [f"### Mean macro AUC at a glance, {_data(section.axes)}", _overview(section)]
     for table in section.tables:
         blocks += _table(table)
+        if figure:
+            name = _plain(f"{table.setup} {table.partition}, {_data(table.axes)}")
+            blocks.append(f"![Validation macro AUC by round, {name}]({figure(table)})")
     return [*blocks, _provenance(section)]
 
 

@@ -1,11 +1,13 @@
 """Copying finished records into the repository, and the board that is committed with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedfeat.errors import FedfeatError
 from fedfeat.results import store
+from fedfeat.results.board import Table, sections
+from fedfeat.results.figures import curves, curves_name
 from fedfeat.results.files import write_together
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
@@ -29,6 +31,8 @@ class Published:
 def publish(runs: Path, to: Path) -> Published:
     """Copy the passed records of a folder, with their sidecars, to `to`/records and rewrite the board `to`/README.md.
 
+    The training curves of every table go to `to`/figures.
+
     Raises FedfeatError, and changes nothing, if there is no record, if a passed one was made on a tree that was not
     clean, or if a record or sidecar on either side cannot be read.
     """
@@ -42,14 +46,29 @@ def publish(runs: Path, to: Path) -> Published:
     target = to / "records"
     by_id = {record.case_id: record for record in (*store.read(target), *passed)}
     board = to / "README.md"
-    text = render(by_id.values(), INTRO)
+    text = board_of(by_id.values())
     sidecars, records, outdated = _contents(runs, target, passed)
-    # Records come after the sidecars they need, and the board after the records it shows.
-    write_together([*sidecars.items(), *records.items(), (board, text.encode())])
+    pictures = {to / name: picture for name, picture in figures_of(by_id.values()).items()}
+    # Records come after the sidecars they need, and the board after the records and pictures it shows.
+    write_together([*sidecars.items(), *records.items(), *pictures.items(), (board, text.encode())])
     for path in outdated:
         path.unlink(missing_ok=True)
     failed = tuple(record for record in found if record.status == "failed")
     return Published(passed, failed, board, len(by_id))
+
+
+def board_of(records: Iterable[Record]) -> str:
+    """Return the text of the board that is committed with these records."""
+    return render(records, INTRO, _figure)
+
+
+def figures_of(records: Iterable[Record]) -> dict[str, bytes]:
+    """Return the pictures that this board shows, by their paths from its folder."""
+    return {_figure(table): curves(table) for section in sections(records) for table in section.tables}
+
+
+def _figure(table: Table) -> str:
+    return f"figures/{curves_name(table)}"
 
 
 def _require_clean(runs: Path, records: Sequence[Record]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from fedfeat.data import sources
 from fedfeat.data.partition import Client, Counts, Partition, check_disjoint, draw, setup_of
 from fedfeat.data.studies import Pool, Setup, StudyTable
 from fedfeat.errors import FedfeatError
@@ -76,12 +77,21 @@ def test_patients_are_disjoint_and_shares_even(make_table: Callable[..., StudyTa
 def test_fixed_pools_give_each_client_its_number(make_table: Callable[..., StudyTable]) -> None:
     table = make_table(PATIENTS)
     pool = Pool("here", 6)
-    setup = Setup({"image": pool, "text": pool, "multimodal": pool}, "here")
+    setup = Setup({"image": pool, "text": pool, "multimodal": pool}, "here", public_patients=7)
     partition = draw(table, setup, Counts.parse("8:0:2"), 0)
     assert {len(client.patients) for client in partition.clients} == {6}
     assert len(partition.public) == 7
     with pytest.raises(FedfeatError, match=r"partition 20:0:2: 22 clients of 6 patients need 132"):
         draw(table, setup, Counts.parse("20:0:2"), 0)
+
+
+def test_phantoms_setups_share_the_public_set_of_a_seed() -> None:
+    table = sources.load("phantom")
+    public = [
+        draw(table, table.setups[name], Counts.parse("8:0:2"), 1).public for name in ("homogeneous", "heterogeneous")
+    ]
+    assert public[0] == public[1]
+    assert len(public[0]) == 75
 
 
 def test_more_clients_than_patients_is_an_error(make_table: Callable[..., StudyTable]) -> None:

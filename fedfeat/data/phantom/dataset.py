@@ -21,6 +21,7 @@ from fedfeat.data.phantom.sites import (
     MIMIC,
     MULTIMODAL_PATIENTS,
     OPENI,
+    PUBLIC_PATIENTS,
     SITES,
     Sizes,
 )
@@ -33,11 +34,13 @@ SETUPS: Mapping[str, Setup] = MappingProxyType(
         "homogeneous": Setup(
             {kind: Pool(MIMIC, HOMOGENEOUS_PATIENTS) for kind in ("image", "text", "multimodal")},
             evaluation_site=MIMIC,
+            public_patients=PUBLIC_PATIENTS,
         ),
         "heterogeneous": Setup(
             {"image": Pool(CHEXPERT, IMAGE_PATIENTS), "multimodal": Pool(OPENI, MULTIMODAL_PATIENTS)},
             evaluation_site=MIMIC,
             partitions=("8:0:2",),
+            public_patients=PUBLIC_PATIENTS,
         ),
     }
 )

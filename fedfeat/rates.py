@@ -1,0 +1,153 @@
+"""What learning rate and batch do: `python -m fedfeat.rates` runs cases at several of each and prints a table.
+
+A preset's rate, batch and rounds are chosen by the validation AUC of `complete` alone. What they do to the methods is
+shown beside it, and decides nothing. No record is kept: a case of a benchmark has its preset's rate.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean
+
+import pandas as pd
+import torch
+
+from fedfeat.case import Case
+from fedfeat.errors import FedfeatError
+from fedfeat.pipeline import CaseFailed, execute
+from fedfeat.plan import CaseSkipped, Resources, plan
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A case at a learning rate and a batch size (rows)."""
+
+    case: Case
+    rate: float
+    batch: int
+    resources: Resources
+
+    @property
+    def row(self) -> tuple[str, int, float]:
+        """What it shares with the other seeds."""
+        return self.case.method, self.batch, self.rate
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a trial showed.
+
+    Attributes:
+        validation: best macro AUC over the rounds, in [0, 1].
+        test: macro AUC of that round's model on the test rows.
+        best_round: the round's number.
+        rate_times_steps: rate times the steps of a mean client over all rounds: how far Adam can move a weight.
+        norms: of the head's image and text half.
+    """
+
+    validation: float
+    test: float
+    best_round: int
+    rate_times_steps: float
+    norms: tuple[float, float]
+
+
+def attempt(trial: Trial) -> Finding:
+    """Run a trial; raises FedfeatError if it cannot be run or breaks."""
+    try:
+        planned = plan(trial.case, trial.resources)
+        training = replace(planned.preset.training, learning_rate=trial.rate, batch_size=trial.batch)
+        record = execute(replace(planned, preset=replace(planned.preset, training=training))).record
+    except (CaseSkipped, CaseFailed) as error:  # neither goes through to another process
+        raise FedfeatError(f"{trial.case.case_id} at rate {trial.rate}, batch {trial.batch}: {error}") from error
+    rows = fmean(client["rows"] for client in record.clients)
+    steps = -(-rows // trial.batch) * training.local_epochs * training.rounds
+    return Finding(
+        validation=max(record.validation_auc[1:]),
+        test=_scored(record.macro_auc),
+        best_round=record.best_round or 0,
+        rate_times_steps=trial.rate * steps,
+        norms=(_scored(record.head_norm_image), _scored(record.head_norm_text)),
+    )
+
+
+def _scored(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def table(trials: Sequence[Trial], findings: Sequence[Finding]) -> str:
+    """Return a Markdown table, a row a method, batch and rate, means over the seeds."""
+    pairs = sorted(zip(trials, findings, strict=True), key=lambda pair: (*pair[0].row, pair[0].case.seed))
+    rows = []
+    for (method, batch, rate), group in groupby(pairs, key=lambda pair: pair[0].row):
+        found = [finding for _, finding in group]
+        rows.append(
+            {
+                "method": method,
+                "batch": batch,
+                "rate": f"{rate:.2g}",
+                "rate x steps": f"{fmean(one.rate_times_steps for one in found):.2f}",
+                "validation AUC": f"{fmean(one.validation for one in found):.3f}",
+                "each seed": " · ".join(f"{one.validation:.3f}" for one in found),
+                "best round": " · ".join(str(one.best_round) for one in found),
+                "test AUC": f"{fmean(one.test for one in found):.3f}",
+                "head, image / text": " / ".join(f"{fmean(one.norms[half] for one in found):.2f}" for half in (0, 1)),
+            }
+        )
+    return str(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
+
+
+def _trials(arguments: argparse.Namespace) -> Iterator[Trial]:
+    resources = Resources(data=arguments.data)
+    for method in arguments.methods.split(","):
+        for seed in arguments.seeds.split(","):
+            case = Case(
+                method=method,
+                setup=arguments.setup,
+                partition=arguments.partition,
+                seed=int(seed),
+                dataset=arguments.dataset,
+                preset=arguments.preset,
+            )
+            for rate in arguments.rates.split(","):
+                for batch in arguments.batches.split(","):
+                    yield Trial(case, float(rate), int(batch), resources)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fedfeat.rates", description=__doc__)
+    parser.add_argument("--methods", default="complete", help="comma list (default: %(default)s)")
+    parser.add_argument("--rates", required=True, help="comma list of learning rates")
+    parser.add_argument("--batches", required=True, help="comma list of batch sizes")
+    parser.add_argument("--seeds", default="0,1,2", help="comma list (default: %(default)s)")
+    parser.add_argument("--setup", default="homogeneous", help="default: %(default)s")
+    parser.add_argument("--partition", default="8:0:2", help="default: %(default)s")
+    parser.add_argument("--preset", default="phantom", help="default: %(default)s")
+    parser.add_argument("--dataset", default="phantom", help="default: %(default)s")
+    parser.add_argument("--data", type=Path, help="the user's data, for data sets that have any")
+    parser.add_argument("--processes", type=int, default=1, help="trials at a time (default: %(default)s)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the trials and print the table; return 2 after one line if something is wrong."""
+    arguments = _parser().parse_args(argv)
+    try:
+        trials = list(_trials(arguments))
+        plan(trials[0].case, trials[0].resources)  # what is wrong is said before processes start
+        with ProcessPoolExecutor(arguments.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+            findings = list(pool.map(attempt, trials))
+    except (FedfeatError, CaseSkipped, ValueError) as error:
+        print(f"fedfeat: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(table(trials, findings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

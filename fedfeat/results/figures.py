@@ -1,0 +1,53 @@
+"""Pictures beside the board's tables. The same records give the very same file with the same matplotlib."""
+
+import io
+import re
+
+from matplotlib.figure import Figure
+
+from fedfeat.results.board import Table
+
+WIDTH, HEIGHT, DPI = 7.0, 4.0, 100  # inches, inches, pixels an inch
+
+
+def curves_name(table: Table) -> str:
+    """Return the file name of a table's training curves: letters, digits, '.', '_' and '-'."""
+    axes = table.axes
+    parts = [axes.dataset, axes.preset, table.setup, table.partition.replace(":", ".")]
+    if axes.missing != 1.0:
+        parts.append(f"missing.{axes.missing:g}")
+    usual = {axes.test_modalities: "both", axes.aggregation: "fedavg", axes.engine: "local"}
+    parts += [value for value, default in usual.items() if value != default]
+    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(["curves", *parts])) + ".png"
+
+
+def curves(table: Table) -> bytes:
+    """Return a PNG of validation macro AUC by round: a line a method, the mean over the seeds, in the board's order.
+
+    Around it lie the lowest and the highest seed. Seeds whose case failed are left out; a method without any has no
+    line. Round 0 is the untrained model. The data are named in the title.
+    """
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+    plot = figure.subplots()
+    for place, row in enumerate(table.rows):
+        runs = [record.validation_auc for seed in table.seeds if (record := row.passed(seed))]
+        if not runs:
+            continue
+        rounds = range(min(map(len, runs)))
+        values = [[100 * run[number] for run in runs] for number in rounds]
+        colour = f"C{place}"
+        title = f"{row.title} ({row.variant})" if row.variant else row.title
+        plot.plot(rounds, [sum(each) / len(each) for each in values], color=colour, label=title)
+        plot.fill_between(
+            rounds, [min(each) for each in values], [max(each) for each in values], color=colour, alpha=0.1
+        )
+    data = f"{table.axes.dataset} (synthetic)" if table.axes.synthetic else table.axes.dataset
+    plot.set_title(f"{table.setup} {table.partition}, {data}, preset {table.axes.preset}", fontsize=10)
+    plot.set_xlabel("round")
+    plot.set_ylabel("validation macro AUC, points")
+    plot.grid(alpha=0.3)
+    if plot.lines:
+        plot.legend(fontsize=8)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()

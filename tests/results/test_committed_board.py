@@ -1,0 +1,53 @@
+"""The board that is committed is what its records make, and its pictures are there."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedfeat.results import publish, store
+from fedfeat.results.board import sections
+from fedfeat.results.figures import curves, curves_name
+
+HOME = Path(__file__).parents[2] / "leaderboard"
+
+
+def test_the_committed_records_give_the_committed_board() -> None:
+    records = store.read(HOME / "records")
+    assert records
+    assert publish.board_of(records) == (HOME / "README.md").read_text(encoding="utf-8"), (
+        "run `fedfeat publish --records leaderboard/records`"
+    )
+
+
+def test_the_boards_pictures_are_there_and_no_others() -> None:
+    names = publish.figures_of(store.read(HOME / "records"))
+    assert {f"figures/{path.name}" for path in (HOME / "figures").iterdir()} == set(names)
+    for name in names:
+        with Image.open(HOME / name) as picture:
+            picture.verify()
+
+
+def test_every_committed_record_has_its_scores_and_is_small_in_all() -> None:
+    for record in store.read(HOME / "records"):
+        assert store.read_scores(HOME / "records", record.case_id).shape == (record.test_rows, 14)
+    assert sum(path.stat().st_size for path in HOME.rglob("*") if path.is_file()) < 10_000_000
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_curves_show_a_line_a_method_and_follow_the_records(failing: bool) -> None:
+    records = store.read(HOME / "records")
+    if failing:
+        records = [record for record in records if record.method != "zero"]
+    table = sections(records)[0].tables[0]
+    first = curves(table)
+    assert first == curves(table)
+    with Image.open(io.BytesIO(first)) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.shape == (400, 700, 3)
+    colours = {tuple(pixel) for pixel in pixels.reshape(-1, 3).tolist()}
+    fifth = (148, 103, 189)  # the fifth colour of matplotlib's cycle: five methods, or four
+    assert (fifth in colours) is not failing
+    assert curves_name(table) == "curves-phantom-phantom-homogeneous-8.0.2.png"

@@ -1,0 +1,75 @@
+"""The rate sweep, run for real on a small manifest."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from fedfeat.case import Case
+from fedfeat.plan import Resources
+from fedfeat.rates import Finding, Trial, table
+
+
+def trial(rate: float, seed: int) -> Trial:
+    return Trial(Case(method="zero", seed=seed), rate, 8, Resources())
+
+
+def test_the_table_takes_means_over_the_seeds_and_sorts_by_rate() -> None:
+    trials = [trial(3e-3, 1), trial(1e-3, 0), trial(3e-3, 0)]
+    findings = [
+        Finding(0.8, 0.7, 8, 0.9, (1.0, 0.5)),
+        Finding(0.5, 0.4, 3, 0.3, (0.2, 0.1)),
+        Finding(0.6, 0.6, 7, 0.7, (2.0, 0.5)),
+    ]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(trials, findings).splitlines()[2:]]
+    assert rows == [
+        ["zero", "8", "0.001", "0.30", "0.500", "0.500", "3", "0.400", "0.20 / 0.10"],
+        ["zero", "8", "0.003", "0.80", "0.700", "0.600 · 0.800", "7 · 8", "0.650", "1.50 / 0.50"],
+    ]
+
+
+def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fedfeat.rates", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, generator, rows = tmp_path_factory.mktemp("sweep"), np.random.default_rng(0), []
+    for number in range(24):
+        Image.fromarray(generator.integers(0, 256, (40, 40), dtype=np.uint8)).save(folder / f"{number}.png")
+        split = "train" if number < 12 else "validate" if number < 18 else "test"
+        rows.append((f"p{number}", f"{number}.png", "clear lungs", split, number % 2))
+    pd.DataFrame(rows, columns=["patient_id", "image", "report", "split", "label:sick"]).to_csv(
+        folder / "s.csv", index=False
+    )
+    return folder
+
+
+def test_trials_run_in_processes_and_the_steps_are_counted(manifest: Path) -> None:
+    data = ["--dataset", "manifest", "--data", "s.csv", "--partition", "2:0:1", "--seeds", "0"]
+    done = sweep(manifest, "--methods", "zero,complete", "--rates", "1e-3", "--batches", "2", *data, "--processes", "2")
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["complete", "zero"]
+    # 12 patients, 2 of them public: 10 rows at three clients are two batches of two, three epochs, eight rounds
+    assert {row[3] for row in rows} == {"0.05"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--methods", "nonsense"), "fedfeat: method 'nonsense' is unknown"),
+        (("--rates", "fast"), "could not convert string to float: 'fast'"),
+        (("--partition", "0:8:2", "--setup", "heterogeneous"), "is defined for 8:0:2 only"),
+    ],
+)
+def test_mistakes_end_in_one_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = sweep(tmp_path, *("--rates", "1e-3", "--batches", "8", "--seeds", "0"), *arguments)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in line

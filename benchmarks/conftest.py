@@ -17,7 +17,7 @@ from fedfeat.data.partition import Counts
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, Result, execute
 from fedfeat.plan import CaseSkipped, Plan, Resources, plan
-from fedfeat.results import leaderboard, store
+from fedfeat.results import leaderboard, listing, store
 from fedfeat.results.bounds import violations
 from fedfeat.results.record import Record
 
@@ -65,6 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     group.addoption("--rerun", action="store_true", help="run cases again of which a record stands")
+    group.addoption("--list", action="store_true", help="run nothing: print which cases are done (`fedfeat list`)")
     group.addoption("--smoke", action="store_true", help="one tiny round a case; nothing is saved")
     group.addoption("--uncertain", metavar="POLICY", help="what uncertain labels count as: masked, zeros or ones")
     group.addoption("--image-weights", type=Path, metavar="FILE", help="ResNet-50 weights, for --preset paper")
@@ -74,6 +75,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options: a mistake in them ends in one line, before anything is collected."""
+    if config.option.list:
+        config.option.dist = "no"  # xdist's workers would have nothing to do
     try:
         config.stash[SELECTION] = _selection(config)
     except FedfeatError as error:
@@ -145,12 +148,15 @@ def _node_id(case: Case) -> str:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Plan one case a column before the first runs: what is wrong with the data ends the session in one line."""
     if session.config.option.collectonly or session.testsfailed or hasattr(session.config, "workerinput"):
-        return  # a worker of xdist cannot end the session: there each case fails in one line, see `measure`
+        return None  # a worker of xdist cannot end the session: there each case fails in one line, see `measure`
     selection = session.config.stash[SELECTION]
     cases = _selected(session)
+    if session.config.option.list:
+        _list(session.config, cases)
+        return True  # the loop is done: nothing runs
     columns = {(case.setup, case.partition, case.seed): case for case in cases}
     planned: Plan | None = None
     try:
@@ -161,6 +167,26 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             _refuse_to_replace(selection.records, cases, planned)  # data, start and device are the session's
     except FedfeatError as error:
         raise pytest.UsageError(str(error)) from error
+    return None
+
+
+def _list(config: pytest.Config, cases: list[Case]) -> None:
+    """Print how each case stands; what is wrong with one ends the session in one line."""
+    selection = config.stash[SELECTION]
+    if selection.resources.smoke:
+        raise pytest.UsageError("--list tells which records stand, and --smoke saves none; leave one of them out")
+    found: dict[str, listing.Listed] = {}  # by id: two tables may share a case
+    for case in cases:
+        try:
+            key = plan(case, selection.resources).key
+        except CaseSkipped as reason:
+            found[case.case_id] = listing.Listed(case.case_id, "skipped", str(reason))
+        except FedfeatError as error:
+            raise pytest.UsageError(str(error)) from error
+        else:
+            found[case.case_id] = listing.listed(selection.records, case.case_id, key)
+    # pytest itself ends the line when the session ends
+    config.get_terminal_writer().write(listing.render(selection.records, list(found.values())))
 
 
 def _refuse_to_replace(records: Path, cases: list[Case], planned: Plan) -> None:

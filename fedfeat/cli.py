@@ -134,7 +134,7 @@ def _list(arguments: argparse.Namespace) -> int:
     """Let the benchmark session itself list its cases: there is one selection to keep, and it is pytest's."""
     if not Path("benchmarks", "conftest.py").is_file():
         raise FedfeatError(
-            f"{Path.cwd()}: no folder `benchmarks` of fedfeat here, which names the cases; go to a checkout"
+            f"{Path.cwd()}: there is no folder `benchmarks` here, which names the cases; go to a checkout of fedfeat"
         )
     import pytest  # here, since the other commands need none of it
 

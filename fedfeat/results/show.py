@@ -193,7 +193,7 @@ def _run(record: Record) -> list[tuple[str, str]]:
         ("device", f"{record.device}{threads}" if record.device else ""),
         ("date", record.date),
         ("commit", f"{record.commit} ({state})" if record.commit else "none: outside a git repository"),
-        ("weights", f"encoders start from {record.weights}" if record.weights else ""),
+        ("weights", record.weights),
         ("versions", _named(record.versions)),
         ("hashes", ", ".join(f"{n} {v}" for n, v in (("data", record.data), ("test set", record.test_set)) if v)),
         ("key", record.key),

@@ -1,6 +1,6 @@
 """Options, selections and the session's board; a benchmark file only names its cases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from fedfeat import imputers, presets
 from fedfeat.case import SETUPS, Case
-from fedfeat.data import sources
+from fedfeat.data import partition_file, sources
 from fedfeat.data.partition import Counts
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, Result, execute
@@ -59,6 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--methods", metavar="A,B", help="methods by name, or the groups paper (default) and all")
     group.addoption("--seeds", default="0,1,2", metavar="A,B", help="seeds (default: 0,1,2)")
     group.addoption("--partition", metavar="I:T:M", help="run this partition in place of the table's columns")
+    group.addoption(
+        "--partition-file", type=Path, metavar="FILE", help="use this file's partition in place of drawing one"
+    )
     group.addoption("--imputer", type=Path, metavar="PATH", help="run the method of this file beside zero")
     group.addoption(
         "--records", type=Path, default=Path("runs"), metavar="DIR", help="where records go (default: runs)"
@@ -93,6 +96,7 @@ def _selection(config: pytest.Config) -> Selection:
         from_scratch=option("--from-scratch"),
         imputer=option("--imputer"),
         device=option("--device"),
+        partition_file=option("--partition-file"),
         smoke=option("--smoke"),
     )
     presets.get(option("--preset"))
@@ -101,6 +105,8 @@ def _selection(config: pytest.Config) -> Selection:
         raise FedfeatError(f"--records {option('--records')}: this is not a folder; name one, it is made if need be")
     if option("--partition"):
         Counts.parse(option("--partition"))
+    if resources.partition_file:
+        partition_file.read(resources.partition_file)
     return Selection(
         methods=_methods(option("--methods"), resources.imputer),
         seeds=_seeds(option("--seeds")),
@@ -147,24 +153,37 @@ def _node_id(case: Case) -> str:
     return replace(case, dataset=Case().dataset, preset=Case().preset).case_id
 
 
+@pytest.hookimpl(trylast=True)  # after -k: what it left is what is to run
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave every case once: with `--partition`, each table's module names the same ones."""
+    seen: set[str] = set()
+    for item in list(items):
+        case = _case_of(item)
+        if case is not None and case.case_id in seen:
+            items.remove(item)
+        elif case is not None:
+            seen.add(case.case_id)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Plan one case a column before the first runs: what is wrong with the data ends the session in one line."""
     if session.config.option.collectonly or session.testsfailed or hasattr(session.config, "workerinput"):
         return None  # a worker of xdist cannot end the session: there each case fails in one line, see `measure`
     selection = session.config.stash[SELECTION]
-    cases = _selected(session)
+    cases = [case for case in map(_case_of, session.items) if case is not None]
     if session.config.option.list:
         _list(session.config, cases)
         return True  # the loop is done: nothing runs
-    columns = {(case.setup, case.partition, case.seed): case for case in cases}
-    planned: Plan | None = None
+    columns = {_column(case): case for case in cases}
+    plans: dict[tuple[str, str, int], Plan] = {}
     try:
-        for case in columns.values():
+        _require_column(selection.resources.partition_file, cases)
+        for column, case in columns.items():
             with suppress(CaseSkipped):
-                planned = plan(case, selection.resources)
-        if planned and not selection.rerun and not selection.resources.smoke:
-            _refuse_to_replace(selection.records, cases, planned)  # data, start and device are the session's
+                plans[column] = plan(case, selection.resources)
+        if plans and not selection.rerun and not selection.resources.smoke:
+            _refuse_to_replace(selection.records, cases, plans)
     except FedfeatError as error:
         raise pytest.UsageError(str(error)) from error
     return None
@@ -175,24 +194,43 @@ def _list(config: pytest.Config, cases: list[Case]) -> None:
     selection = config.stash[SELECTION]
     if selection.resources.smoke:
         raise pytest.UsageError("--list tells which records stand, and --smoke saves none; leave one of them out")
-    found: dict[str, listing.Listed] = {}  # by id: two tables may share a case
+    found: list[listing.Listed] = []
     for case in cases:
         try:
-            key = plan(case, selection.resources).key
+            planned = plan(case, selection.resources)
         except CaseSkipped as reason:
-            found[case.case_id] = listing.Listed(case.case_id, "skipped", str(reason))
+            found.append(listing.Listed(case.case_id, "skipped", str(reason)))
         except FedfeatError as error:
             raise pytest.UsageError(str(error)) from error
         else:
-            found[case.case_id] = listing.listed(selection.records, case.case_id, key)
+            found.append(listing.listed(selection.records, planned.case.case_id, planned.key))
     # pytest itself ends the line when the session ends
-    config.get_terminal_writer().write(listing.render(selection.records, list(found.values())))
+    config.get_terminal_writer().write(listing.render(selection.records, found))
 
 
-def _refuse_to_replace(records: Path, cases: list[Case], planned: Plan) -> None:
+def _column(case: Case) -> tuple[str, str, int]:
+    return case.setup, case.partition, case.seed
+
+
+def _require_column(file: Path | None, cases: list[Case]) -> None:
+    """Raise FedfeatError if a partition file is of none of the columns: all cases would be skipped."""
+    if file is None or not cases:
+        return
+    setup, partition = partition_file.read(file).column
+    if (setup, partition) not in {(case.setup, case.partition) for case in cases}:
+        raise FedfeatError(
+            f"{file}: holds a partition of {setup} {partition}, and no selected case is of that column; "
+            f"select it (-k), or give --partition {partition} if no table has it"
+        )
+
+
+def _refuse_to_replace(records: Path, cases: list[Case], plans: Mapping[tuple[str, str, int], Plan]) -> None:
     """Raise FedfeatError if results on other data, or from another start, would be lost."""
     for case in cases:
-        former = store.latest(records, case.case_id)
+        # Of a column that its last method skips, another's plan will do: data, start and device are the session's.
+        planned = plans.get(_column(case), next(iter(plans.values())))
+        imported = planned.case.imported_partition if _column(case) in plans else ""
+        former = store.latest(records, replace(case, imported_partition=imported).case_id)
         if former is None or former.status != "passed":
             continue
         for what, there, here in (
@@ -202,15 +240,15 @@ def _refuse_to_replace(records: Path, cases: list[Case], planned: Plan) -> None:
         ):
             if there != here:
                 raise FedfeatError(
-                    f"{records}: holds a result of {case.case_id} on other {what}; "
+                    f"{records}: holds a result of {former.case_id} on other {what}; "
                     "keep it and name another folder by --records, or replace it by --rerun"
                 )
 
 
-def _selected(session: pytest.Session) -> list[Case]:
-    calls = [item.callspec for item in session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
-    cases = [call.params.get("case") for call in calls]
-    return [case for case in cases if isinstance(case, Case)]
+def _case_of(item: pytest.Item) -> Case | None:
+    call = getattr(item, "callspec", None)  # a test without parameters has none
+    case = call.params.get("case") if call else None
+    return case if isinstance(case, Case) else None
 
 
 @pytest.fixture
@@ -227,6 +265,7 @@ def measure(
             pytest.skip(str(reason))
         except FedfeatError as error:
             pytest.fail(str(error), pytrace=False)
+        case = planned.case
         record_property("case_id", case.case_id)
         if not selection.rerun and not selection.resources.smoke:
             former = store.find(selection.records, case.case_id, planned.key)

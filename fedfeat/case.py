@@ -27,6 +27,8 @@ class Case:
         test_modalities: the modalities of test rows; so far only "both".
         aggregation: a rule's name; see `federation.aggregation`.
         engine: what runs the clients; so far only "local": one process, one model on the device.
+        imported_partition: 8 digits of the hash of a partition that comes from a file and is not what the seed draws;
+            `plan` sets it. Empty: the drawn one, wherever it comes from.
     """
 
     method: str = "fin"
@@ -40,6 +42,7 @@ class Case:
     test_modalities: str = "both"
     aggregation: str = "fedavg"
     engine: str = "local"
+    imported_partition: str = ""
 
     def __post_init__(self) -> None:
         """Raise FedfeatError if a value is impossible."""
@@ -62,4 +65,5 @@ class Case:
             if value != defaults[name]:
                 parts.append(f"{name}.{value}" if name in ("missing", "preset") else str(value))
         parts += [f"{name}.{value}" for name, value in sorted(self.params.items())]
+        parts += [f"partition.{self.imported_partition}"] if self.imported_partition else []
         return re.sub(r"[^A-Za-z0-9:._-]", "_", "-".join(parts))

@@ -9,10 +9,11 @@ import torch
 
 from fedfeat import imputers, presets, provenance
 from fedfeat.case import Case
-from fedfeat.data import partition, reports, sources
+from fedfeat.data import partition, partition_file, reports, sources
 from fedfeat.data.partition import Counts, Partition
+from fedfeat.data.partition_file import PartitionFile
 from fedfeat.data.prepare import Prepared, prepare
-from fedfeat.data.studies import Setup
+from fedfeat.data.studies import Setup, StudyTable
 from fedfeat.errors import FedfeatError
 from fedfeat.federation.aggregation import rule
 from fedfeat.imputers.base import Imputer
@@ -34,6 +35,7 @@ class Resources:
         from_scratch: start encoders from the seed alone, not from pretrained weights.
         imputer: file of a method outside the package.
         device: "cpu", "cuda" or "cuda:N".
+        partition_file: file of the partition to use in place of drawing one.
         cache: where decoded pictures are kept; None: `sources.cache_folder()`.
         smoke: one tiny round, to see that everything runs; its scores mean nothing.
     """
@@ -45,6 +47,7 @@ class Resources:
     from_scratch: bool = False
     imputer: Path | None = None
     device: str = "cpu"
+    partition_file: Path | None = None
     cache: Path | None = None
     smoke: bool = False
 
@@ -65,6 +68,8 @@ class Plan:
     setup: Setup
     partition: Partition
     start: Start
+    core: str
+    method_source: str
     key: str
     device: torch.device
 
@@ -75,6 +80,7 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
     rule(case.aggregation)
     imputer = method_of(case, resources)
     device = device_of(resources.device)
+    file = _partition_file(case, resources)
     start = _start(preset, resources)
     prepared = _prepared(case.dataset, resources, preset.image_size, preset.report_length, start.vocabulary)
     counts = Counts.parse(case.partition)
@@ -84,9 +90,15 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
     reason = imputer.applies(sorted(set(counts.kinds())))
     if reason:
         raise CaseSkipped(f"{imputer.name} does not apply: {reason}")
+    _check_evaluation(prepared, setup)
+    held = _held(case, file, prepared.table, setup)
+    case = replace(case, imported_partition=_imported(case, file, held, prepared.table, setup))
+    core, method_source = provenance.core_digest(), provenance.method_digest(type(imputer))
     key = provenance.key(
         {
-            "source": provenance.source_digest(type(imputer)),
+            "core": core,
+            "method": method_source,
+            "held": held.digest,  # whoever drew it, and wherever it was read
             "case": asdict(case) | {"params": imputer.params},
             "preset": asdict(preset),
             "data": prepared.digest,
@@ -97,9 +109,50 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
             "machine": platform.machine(),
         }
     )
-    _check_evaluation(prepared, setup)
-    drawn = partition.draw(prepared.table, setup, counts, case.seed)
-    return Plan(case, resources, preset, imputer, prepared, setup, drawn, start, key, device)
+    return Plan(case, resources, preset, imputer, prepared, setup, held, start, core, method_source, key, device)
+
+
+def _partition_file(case: Case, resources: Resources) -> PartitionFile | None:
+    """Return the partition file, if one is named; raises FedfeatError, or CaseSkipped if it is another column's."""
+    path = resources.partition_file
+    if path is None:
+        return None
+    file = partition_file.read(path)
+    if file.dataset != case.dataset:
+        raise FedfeatError(
+            f"{path}: a partition of the data set {file.dataset}, not of {case.dataset}; "
+            f"use --dataset {file.dataset} or the file of another partition"
+        )
+    if file.column != (case.setup, case.partition):
+        raise CaseSkipped(f"{path} holds a partition of {' '.join(file.column)}, not of {case.setup} {case.partition}")
+    return file
+
+
+def _held(case: Case, file: PartitionFile | None, table: StudyTable, setup: Setup) -> Partition:
+    """Return who holds which patients: as the file says, or drawn."""
+    if file is None:
+        return partition.draw(table, setup, Counts.parse(case.partition), case.seed)
+    partition_file.check(file, table, setup)
+    return file.partition
+
+
+def _imported(case: Case, file: PartitionFile | None, held: Partition, table: StudyTable, setup: Setup) -> str:
+    """Return what `Case.imported_partition` has to be; raise FedfeatError if the case names another."""
+    imported = "" if file is None or held.digest == _drawn(case, table, setup) else held.digest[:8]
+    if case.imported_partition not in ("", imported):
+        raise FedfeatError(
+            f"{case.case_id}: its partition is not the one given; name its file (Resources.partition_file), "
+            "or leave imported_partition out"
+        )
+    return imported
+
+
+def _drawn(case: Case, table: StudyTable, setup: Setup) -> str | None:
+    """Return the hash of what the seed draws; None if it can draw nothing (a file may hold smaller clients)."""
+    try:
+        return partition.draw(table, setup, Counts.parse(case.partition), case.seed).digest
+    except FedfeatError:
+        return None
 
 
 def _check_evaluation(prepared: Prepared, setup: Setup) -> None:

@@ -31,7 +31,9 @@ _NOT_CORE = (
     "pretraining",
     "calibration.py",
     "rates.py",
+    "canaries.py",
     "cli.py",
+    "commands",
     "__main__.py",
 )  # they cannot change what a run computes
 
@@ -41,17 +43,29 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
-def source_digest(method: type[Imputer]) -> str:
-    """Return a hash of the package's source and the method's, without the other methods'."""
+def core_digest() -> str:
+    """Return a hash of the package's source that every run depends on: without any method's file."""
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(PACKAGE.rglob("*")):
         place = file.relative_to(PACKAGE)
-        other_method = file.parent == imputers.FOLDER and file.stem not in ("__init__", "base")
-        if file.suffix in (".py", ".txt", ".safetensors") and place.parts[0] not in _NOT_CORE and not other_method:
+        source = file.suffix in (".py", ".txt", ".safetensors") and place.parts[0] not in _NOT_CORE
+        if source and not (file.parent == imputers.FOLDER and _of_a_method(file)):
             digest.update(f"{place.as_posix()}\x1f".encode() + file.read_bytes() + b"\x1e")
-    for file in method_files(method):
-        digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def method_digest(method: type[Imputer]) -> str:
+    """Return a hash of the method's source and of the methods' that it is built on, without any of the core."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in method_files(method):
+        if file.parent != imputers.FOLDER or _of_a_method(file):
+            digest.update(file.read_bytes() + b"\x1e")
+    return digest.hexdigest()
+
+
+def _of_a_method(file: Path) -> bool:
+    """Return whether a file among the methods' is one's own, and not the contract."""
+    return file.stem not in ("__init__", "base")
 
 
 def method_files(method: type[Imputer]) -> list[Path]:

@@ -18,6 +18,7 @@ from fedfeat.errors import FedfeatError
         (Case("zero", dataset="manifest"), "homogeneous-8:0:2-zero-seed0-manifest"),
         (Case("zero", preset="paper"), "homogeneous-8:0:2-zero-seed0-preset.paper"),
         (Case("zero", aggregation="fedavg_all"), "homogeneous-8:0:2-zero-seed0-fedavg_all"),
+        (Case("zero", imported_partition="1a2b3c4d"), "homogeneous-8:0:2-zero-seed0-partition.1a2b3c4d"),
         (
             Case("zero", dataset="manifest", preset="paper", aggregation="fedavg_all", params={"b": 0.5, "a": -1}),
             "homogeneous-8:0:2-zero-seed0-manifest-preset.paper-fedavg_all-a.-1-b.0.5",

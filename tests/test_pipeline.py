@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from fedfeat import provenance
 from fedfeat.case import Case
-from fedfeat.data import manifest
+from fedfeat.data import manifest, partition_file
 from fedfeat.data.partition import Counts, draw
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, Result, execute, run
@@ -168,9 +169,15 @@ def test_a_record_is_complete_and_goes_through_json(resources: Resources, tmp_pa
     record = result.record
     assert Record.from_json(record.to_json(), tmp_path / "record.json") == record
     empty = {one.name for one in fields(Record) if getattr(record, one.name) in (None, "", [], {})}
-    assert empty - {"commit", "dirty"} == {"error", "marks", "notes"}  # there is no commit outside a checkout
+    assert empty - {"commit", "dirty"} == {
+        "error",
+        "imported_partition",
+        "marks",
+        "notes",
+    }  # there is no commit outside a checkout
     assert record.status == "passed"
     assert record.case_id == "homogeneous-4:4:2-fin-seed1-manifest"
+    assert record.core == provenance.core_digest()
     training = record.configuration["training"]
     assert len(record.validation_auc) == training["rounds"] + 1 == len(record.history) + 1
     assert record.best_round == 1 + record.validation_auc[1:].index(max(record.validation_auc[1:]))
@@ -339,6 +346,40 @@ def test_the_key_follows_the_data_and_what_is_made_of_them(
     assert {patient for client in plans[0].partition.clients for patient in client.patients} == set.union(
         *(held for kind, held in patients.items() if kind != "public")
     )
+
+
+def test_the_key_rests_on_who_holds_what_wherever_it_comes_from(resources: Resources, tmp_path: Path) -> None:
+    assert resources.data is not None
+    table = manifest.load(resources.data)
+    case = of_manifest("zero")
+    file = partition_file.drawn(tmp_path / "p.json", table, "manifest", "homogeneous", "4:4:2", SEED)
+    file.path.write_text(file.to_json())
+    given = replace(resources, partition_file=file.path)
+    drawn, same, other_seed = plan(case, resources), plan(case, given), plan(replace(case, seed=0), given)
+    assert (same.key, same.case, same.partition) == (drawn.key, drawn.case, drawn.partition)
+    assert other_seed.partition == drawn.partition
+    assert other_seed.case.case_id == f"homogeneous-4:4:2-zero-seed0-manifest-partition.{file.partition.digest[:8]}"
+    assert plan(other_seed.case, given).key == other_seed.key != plan(replace(case, seed=0), resources).key
+    with pytest.raises(FedfeatError, match="its partition is not the one given"):
+        plan(other_seed.case, resources)
+    with pytest.raises(CaseSkipped, match=r"p\.json holds a partition of homogeneous 4:4:2, not of homogeneous 8:0:2"):
+        plan(replace(case, partition="8:0:2"), given)
+    with pytest.raises(FedfeatError, match=r"p\.json: a partition of the data set manifest, not of phantom"):
+        plan(replace(case, dataset="phantom"), replace(given, data=None))
+
+
+def test_small_clients_by_hand_can_be_more_than_a_draw_has_patients_for(resources: Resources, tmp_path: Path) -> None:
+    clients = [
+        {"kind": "multimodal" if number < 2 else "image", "patients": [f"p{number:02d}"]} for number in range(42)
+    ]
+    content = {"schema": 1, "dataset": "manifest", "setup": "homogeneous", "partition": "40:0:2", "clients": clients}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    case = of_manifest("zero", partition="40:0:2")
+    with pytest.raises(FedfeatError, match="42 clients and the public set need"):
+        plan(case, resources)
+    result = run(case, replace(resources, partition_file=tmp_path / "p.json", smoke=True))
+    assert [client["rows"] for client in result.record.clients] == [1] * 42
+    assert [client["kind"] for client in result.record.clients] == ["multimodal"] * 2 + ["image"] * 40
 
 
 def test_data_that_change_between_two_cases_are_read_anew(tmp_path: Path) -> None:

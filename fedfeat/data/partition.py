@@ -1,5 +1,7 @@
 """Patients to clients: who holds whose studies, and of which modalities."""
 
+import hashlib
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -67,6 +69,13 @@ class Partition:
 
     clients: tuple[Client, ...]
     public: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Return 32 hexadecimal digits: equal for equal kinds and patients, client by client, and public patients."""
+        clients = [[client.kind, sorted(client.patients)] for client in self.clients]
+        text = json.dumps([clients, sorted(self.public)])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def setup_of(table: StudyTable, name: str, counts: Counts) -> Setup | str:

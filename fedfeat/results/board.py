@@ -19,6 +19,10 @@ MIN_TEST_ROWS = 500
 """With fewer seeds or test rows, differences between methods are mostly noise, and the board does not rank."""
 
 
+STALE = "stale"
+"""The mark of records that an older core made and the canaries no longer vouch for."""
+
+
 @dataclass(frozen=True)
 class Axes:
     """What the cases of one section have in common."""
@@ -30,11 +34,13 @@ class Axes:
     test_modalities: str
     aggregation: str
     engine: str
+    imported_partition: str
 
     @property
     def as_in_paper(self) -> bool:
         """Whether the paper's values answer the same question (the engine changes no question)."""
-        return (self.missing, self.test_modalities, self.aggregation) == (1.0, "both", "fedavg")
+        asked = (self.missing, self.test_modalities, self.aggregation, self.imported_partition)
+        return asked == (1.0, "both", "fedavg", "")
 
     @property
     def paper_data(self) -> bool:
@@ -128,6 +134,7 @@ class Table:
             "prepared data": any(len({record.data for record in records}) > 1 for records in by_seed),
             "encoders' start": any(len({record.weights for record in records}) > 1 for records in by_seed),
         }
+        found["cores (some are stale)"] = len({STALE in record.marks for record in passed}) > 1
         return tuple(what for what, differs in found.items() if differs)
 
     def auc(self, row: Row) -> float | None:
@@ -207,6 +214,7 @@ def _axes(record: Record) -> Axes:
         test_modalities=record.test_modalities,
         aggregation=record.aggregation,
         engine=record.engine,
+        imported_partition=record.imported_partition,
     )
 
 

@@ -18,6 +18,7 @@ def curves_name(table: Table) -> str:
         parts.append(f"missing.{axes.missing:g}")
     usual = {axes.test_modalities: "both", axes.aggregation: "fedavg", axes.engine: "local"}
     parts += [value for value, default in usual.items() if value != default]
+    parts += [f"partition.{axes.imported_partition}"] if axes.imported_partition else []
     return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(["curves", *parts])) + ".png"
 
 

@@ -3,11 +3,12 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
 
-from fedfeat.results.board import MIN_SEEDS, MIN_TEST_ROWS, Axes, Row, Section, Table, sections
+from fedfeat.results.board import MIN_SEEDS, MIN_TEST_ROWS, STALE, Axes, Row, Section, Table, sections
 from fedfeat.results.columns import COLUMNS, NOTHING, label, mean
 from fedfeat.results.files import write_bytes
 from fedfeat.results.record import Record
@@ -15,13 +16,19 @@ from fedfeat.results.record import Record
 BOARD = "leaderboard.md"
 
 
-def render(records: Iterable[Record], intro: str = "", figure: Callable[[Table], str] | None = None) -> str:
+def render(
+    records: Iterable[Record],
+    intro: str = "",
+    figure: Callable[[Table], str] | None = None,
+    stale: Callable[[Record], bool] = lambda record: False,
+) -> str:
     """Return the board of all records; `intro` is a paragraph below its title.
 
-    `figure` gives the address of a table's training curves; None: the board has no pictures.
+    `figure` gives the address of a table's training curves; None: the board has no pictures. `stale` says which records
+    the canaries no longer vouch for; their rows are marked.
     Raises FedfeatError if two records stand for the same case.
     """
-    found = sections(records)
+    found = sections(replace(one, marks=[*one.marks, STALE]) if stale(one) else one for one in records)
     blocks = ["# Leaderboard", *([intro] if intro else [])]
     if not found:
         blocks.append("No records yet. Run `pytest benchmarks` to make some.")
@@ -62,6 +69,8 @@ def _title(axes: Axes) -> str:
         parts.append(f"aggregation {axes.aggregation}")
     if axes.engine != "local":
         parts.append(f"engine {axes.engine}")
+    if axes.imported_partition:
+        parts.append(f"partition file {axes.imported_partition}")
     return ", ".join(parts)
 
 
@@ -206,6 +215,8 @@ def _legend(tables: Sequence[Table]) -> list[str]:
     """Explain the columns that some table has."""
     columns = [column for column in COLUMNS if any(column.stands_in(table) for table in tables)]
     lines = [f"- {column.heading}: {column.meaning}" for column in columns]
+    if any(STALE in row.marks for table in tables for row in table.rows):
+        lines.append(f"- {STALE}: made by an older core of the package, whose canary cases now give other scores")
     lines.append(
         f"- {NOTHING}: no such number, or not for all seeds: means never leave out a seed that another row has"
     )

@@ -1,11 +1,11 @@
 """Copying finished records into the repository, and the board that is committed with them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results import store
+from fedfeat.results import staleness, store
 from fedfeat.results.board import Table, sections
 from fedfeat.results.figures import curves, curves_name
 from fedfeat.results.files import write_together
@@ -46,7 +46,7 @@ def publish(runs: Path, to: Path) -> Published:
     target = to / "records"
     by_id = {record.case_id: record for record in (*store.read(target), *passed)}
     board = to / "README.md"
-    text = board_of(by_id.values())
+    text = board_of(by_id.values(), staleness.read(to).is_stale)
     sidecars, records, outdated = _contents(runs, target, passed)
     pictures = {to / name: picture for name, picture in figures_of(by_id.values()).items()}
     # Records come after the sidecars they need, and the board after the records and pictures it shows.
@@ -57,9 +57,9 @@ def publish(runs: Path, to: Path) -> Published:
     return Published(passed, failed, board, len(by_id))
 
 
-def board_of(records: Iterable[Record]) -> str:
-    """Return the text of the board that is committed with these records."""
-    return render(records, INTRO, _figure)
+def board_of(records: Iterable[Record], stale: Callable[[Record], bool] = lambda record: False) -> str:
+    """Return the text of the board that is committed with these records; `stale` says which no longer hold."""
+    return render(records, INTRO, _figure, stale)
 
 
 def figures_of(records: Iterable[Record]) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ import json
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 from fedfeat.errors import FedfeatError
 
 SCHEMA = 1
-"""The version of the format below; a change of the fields raises it."""
+"""The version of the format below. A field that is added with a default leaves it as it is: old records stay valid."""
 
 Status = Literal["passed", "failed"]
 
@@ -48,6 +48,8 @@ class Record:
     test_modalities: str = "both"
     aggregation: str = "fedavg"
     engine: str = "local"
+    imported_partition: str = ""
+    """The first 8 digits of `partition_hash` if the partition came from a file and is not what the seed draws."""
 
     configuration: Mapping[str, Any] = field(default_factory=dict)
     """The preset's hyper-parameters and what uncertain and blank labels count as."""
@@ -97,6 +99,12 @@ class Record:
     """Where the encoders' start comes from."""
     data: str = ""
     """Hash of the prepared data."""
+    partition_hash: str = ""
+    """Hash of who held which patients."""
+    core: str = ""
+    """Hash of the package's source without any method's file; empty in records that are older than the field."""
+    method_source: str = ""
+    """Hash of the method's file and of the methods' that it is built on; empty in records that are older."""
     test_set: str = ""
     """Names the sidecar of row ids, patients and labels that all cases on the same test rows share."""
     commit: str | None = None
@@ -122,7 +130,10 @@ class Record:
 
     @staticmethod
     def from_json(text: str, path: Path) -> "Record":
-        """Read what `to_json` wrote. `path` only names the culprit in the FedfeatError that anything else raises."""
+        """Read what `to_json` wrote, now or before fields with a default were added.
+
+        `path` only names the culprit in the FedfeatError that anything else raises.
+        """
         way_out = "remove the file or run its case again with --rerun"
         try:
             content = json.loads(text, parse_constant=_refuse_constant)
@@ -134,7 +145,7 @@ class Record:
             found = content.get("schema", "none")
             raise FedfeatError(f"{path}: schema is {found}, this version reads schema {SCHEMA}; {way_out}")
         hints = _hints()
-        for what, names in (("missing", hints.keys() - content.keys()), ("unknown", content.keys() - hints.keys())):
+        for what, names in (("missing", _required() - content.keys()), ("unknown", content.keys() - hints.keys())):
             if names:
                 raise FedfeatError(f"{path}: {what} field {', '.join(sorted(names))}; {way_out}")
         for name, value in content.items():
@@ -164,6 +175,12 @@ def _refuse_constant(name: str) -> NoReturn:
 @cache
 def _hints() -> dict[str, Any]:
     return get_type_hints(Record)
+
+
+@cache
+def _required() -> frozenset[str]:
+    """Return the names of the fields without a default."""
+    return frozenset(one.name for one in fields(Record) if one.default is MISSING and one.default_factory is MISSING)
 
 
 def _fits(value: object, hint: Any) -> bool:

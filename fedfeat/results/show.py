@@ -195,10 +195,20 @@ def _run(record: Record) -> list[tuple[str, str]]:
         ("commit", f"{record.commit} ({state})" if record.commit else "none: outside a git repository"),
         ("weights", record.weights),
         ("versions", _named(record.versions)),
-        ("hashes", ", ".join(f"{n} {v}" for n, v in (("data", record.data), ("test set", record.test_set)) if v)),
+        ("hashes", ", ".join(f"{name} {value}" for name, value in _hashes(record).items() if value)),
         ("key", record.key),
         *(("note", note) for note in record.notes),
     ]
+
+
+def _hashes(record: Record) -> dict[str, str]:
+    return {
+        "data": record.data,
+        "partition": record.partition_hash,
+        "test set": record.test_set,
+        "core": record.core,
+        "method": record.method_source,
+    }
 
 
 def _block(heading: str, lines: list[str]) -> list[str]:

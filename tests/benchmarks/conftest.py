@@ -51,7 +51,12 @@ class Session:
     @property
     def cases(self) -> list[str]:
         """The ids of the collected cases, as `--collect-only -q` lists them."""
-        return re.findall(r"::test_table1\[(.+)\]$", self.output, re.MULTILINE)
+        return [case for _, case in self.places]
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """The modules and ids of the collected cases, in their order."""
+        return re.findall(r"^benchmarks/(\w+)\.py::test_\w+\[(.+)\]$", self.output, re.MULTILINE)
 
     def count(self, outcome: str) -> int:
         """Return how many cases ended so, from pytest's last line."""

@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 
 from fedfeat.errors import FedfeatError
+from fedfeat.results.board import sections
 from fedfeat.results.columns import NOTHING
+from fedfeat.results.figures import curves_name
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
 
@@ -131,7 +133,13 @@ def test_synthetic_data_is_named_over_every_table(make_record: MakeRecord) -> No
 def test_the_papers_values_stand_beside_the_papers_question_only(make_record: MakeRecord) -> None:
     assert _rows([make_record()])["FIN"]["paper, MIMIC-CXR"] == "86.16 (+6.36)"
     assert _rows([make_record("zero")])["ZERO"]["paper, MIMIC-CXR"] == "79.80"
-    for other in ({"partition": "1:1:1"}, {"missing": 0.5}, {"test_modalities": "image"}, {"aggregation": "median"}):
+    for other in (
+        {"partition": "1:1:1"},
+        {"missing": 0.5},
+        {"test_modalities": "image"},
+        {"aggregation": "median"},
+        {"imported_partition": "1a2b3c4d"},
+    ):
         assert "paper, MIMIC-CXR" not in _rows([make_record(**other)])["FIN"]
 
 
@@ -168,12 +176,22 @@ def test_sections_do_not_mix_axes(make_record: MakeRecord) -> None:
         {"test_modalities": "image"},
         {"aggregation": "median"},
         {"engine": "flower"},
+        {"imported_partition": "1a2b3c4d"},
     ]
     board = render(make_record(case_id=f"case{n}", **one) for n, one in enumerate(axes))
     titles = [line for line in board.splitlines() if line.startswith("## ")][:-1]
     assert len(set(titles)) == len(axes)
     assert titles[0] == "## cxr, preset phantom"
+    assert "## phantom (synthetic), preset phantom, partition file 1a2b3c4d" in titles
     assert "## phantom (synthetic), preset phantom, 50 % of a unimodal client's rows lack the modality" in titles
+
+
+def test_a_partition_file_has_pictures_of_its_own(make_record: MakeRecord) -> None:
+    tables = [section.tables[0] for section in sections([make_record(), make_record(imported_partition="1a2b3c4d")])]
+    assert sorted(map(curves_name, tables)) == [
+        "curves-phantom-phantom-homogeneous-8.0.2-partition.1a2b3c4d.png",
+        "curves-phantom-phantom-homogeneous-8.0.2.png",
+    ]
 
 
 def test_the_overview_keeps_holes(make_record: MakeRecord) -> None:

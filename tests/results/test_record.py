@@ -75,10 +75,25 @@ def test_a_strange_field_is_named(make_record: MakeRecord, changes: dict[str, An
     assert "--rerun" in str(caught.value)
 
 
-def test_a_missing_field_is_named(make_record: MakeRecord) -> None:
+@pytest.mark.parametrize("name", ["key", "seed", "status", "date"])
+def test_a_missing_field_is_named(make_record: MakeRecord, name: str) -> None:
     content = json.loads(make_record().to_json())
-    del content["engine"]
-    with pytest.raises(FedfeatError, match="missing field engine"):
+    del content[name]
+    with pytest.raises(FedfeatError, match=f"missing field {name}"):
+        Record.from_json(json.dumps(content), PATH)
+
+
+@pytest.mark.parametrize("name", ["engine", "core", "partition_hash", "imported_partition", "notes"])
+def test_a_record_that_is_older_than_a_field_has_its_default(make_record: MakeRecord, name: str) -> None:
+    content = json.loads(make_record().to_json())
+    del content[name]
+    assert Record.from_json(json.dumps(content), PATH) == make_record()
+
+
+def test_a_record_without_a_schema_is_none(make_record: MakeRecord) -> None:
+    content = json.loads(make_record().to_json())
+    del content["schema"]
+    with pytest.raises(FedfeatError, match="schema is none, this version reads schema 1"):
         Record.from_json(json.dumps(content), PATH)
 
 

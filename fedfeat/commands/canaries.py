@@ -1,0 +1,50 @@
+"""`fedfeat canaries`: whether the committed board still holds."""
+
+import argparse
+from pathlib import Path
+
+from fedfeat.commands.places import LEADERBOARD, RECORDS, Commands
+from fedfeat.results import staleness, store
+from fedfeat.results.files import write_together
+from fedfeat.results.publish import board_of
+
+
+def add(commands: Commands) -> None:
+    """Add the command's options."""
+    command = commands.add_parser("canaries", help="tell whether the committed board still holds")
+    command.description = (
+        "Run six named cases in the present tree, hold their scores against the committed records, bit for bit, write "
+        "what was found to canaries.json beside the board, and mark the rows that no longer hold. Minutes on one core."
+    )
+    command.add_argument(
+        "--records",
+        type=Path,
+        default=RECORDS,
+        metavar="FOLDER",
+        help="the committed records (default: %(default)s)",
+    )
+    command.add_argument(
+        "--to", type=Path, default=LEADERBOARD, metavar="FOLDER", help="the leaderboard (default: %(default)s)"
+    )
+    command.add_argument("--only", metavar="TEXT,...", help="only canaries that have one of the texts in their ids")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it; raises FedfeatError."""
+    from fedfeat import canaries  # here, so that other commands need no torch
+
+    cases = canaries.chosen(canaries.CANARIES, arguments.only)
+    findings = canaries.watch(
+        cases,
+        arguments.records,
+        staleness.read(arguments.to),
+        complete=len(cases) == len(canaries.CANARIES),
+        show=lambda canary: print(canaries.line(canary), flush=True),
+    )
+    published = store.read(arguments.to / "records")
+    board = [(arguments.to / "README.md", board_of(published, findings.is_stale).encode())] if published else []
+    write_together([(arguments.to / staleness.NAME, findings.to_json().encode()), *board])
+    stale = sum(map(findings.is_stale, published))
+    print(f"{arguments.to / staleness.NAME}: core {findings.core}, {stale} of {len(published)} records are stale")
+    return int(any(canary.outcome == "differs" for canary in findings.canaries))

@@ -1,0 +1,52 @@
+"""`fedfeat compare`: new records beside stored ones."""
+
+import argparse
+from pathlib import Path
+
+from fedfeat.commands.places import RECORDS, RUNS, Commands
+from fedfeat.errors import FedfeatError
+from fedfeat.results import compare, store
+
+
+def add(commands: Commands) -> None:
+    """Add the command's options."""
+    command = commands.add_parser(
+        "compare",
+        help="hold new records against stored ones",
+        description="Compare the macro AUC of every record with the stored record of the same case. Status 1 if a case "
+        "failed or lost more than the floor; a difference beyond the tolerance warns.",
+    )
+    command.add_argument(
+        "--records", type=Path, default=RUNS, metavar="FOLDER", help="new records (default: %(default)s)"
+    )
+    command.add_argument(
+        "--with",
+        dest="stored",
+        type=Path,
+        default=RECORDS,
+        metavar="FOLDER",
+        help="stored records (default: %(default)s)",
+    )
+    command.add_argument(
+        "--floor", type=float, default=compare.FLOOR, metavar="POINTS", help="loss that fails (default: %(default)s)"
+    )
+    command.add_argument(
+        "--tolerance",
+        type=float,
+        default=compare.TOLERANCE,
+        metavar="POINTS",
+        help="difference that warns (default: %(default)s)",
+    )
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it; raises FedfeatError."""
+    for folder in (arguments.records, arguments.stored):
+        if not folder.is_dir():
+            raise FedfeatError(f"{folder}: there is no such folder; name the one that the records are in")
+    found = compare.compare(
+        store.read(arguments.records), store.read(arguments.stored), arguments.floor, arguments.tolerance
+    )
+    print(compare.render(found))
+    return int(any(one.verdict == "fails" for one in found))

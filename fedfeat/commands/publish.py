@@ -1,0 +1,37 @@
+"""`fedfeat publish`: passed records into the leaderboard."""
+
+import argparse
+from pathlib import Path
+
+from fedfeat.commands.places import LEADERBOARD, RUNS, Commands
+from fedfeat.results.publish import publish
+
+
+def add(commands: Commands) -> None:
+    """Add the command's options."""
+    command = commands.add_parser(
+        "publish",
+        help="copy passed records into the leaderboard",
+        description="Copy the passed records of a clean tree, with their sidecars, to the records folder of the "
+        "leaderboard, and rewrite its README.md from all records there.",
+    )
+    command.add_argument(
+        "--records", type=Path, default=RUNS, metavar="FOLDER", help="records to publish (default: %(default)s)"
+    )
+    command.add_argument(
+        "--to", type=Path, default=LEADERBOARD, metavar="FOLDER", help="the leaderboard (default: %(default)s)"
+    )
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it; raises FedfeatError."""
+    published = publish(arguments.records, arguments.to)
+    for record in published.failed:
+        print(f"skipped {record.case_id}: failed: {' '.join((record.error or 'no reason given').split())}")
+    for record in published.copied:
+        print(f"published {record.case_id}")
+    count = len(published.copied)
+    records = "record" if count == 1 else "records"
+    print(f"{published.board}: {count} {records} published, {published.on_board} on the board")
+    return 0

@@ -70,6 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--rerun", action="store_true", help="run cases again of which a record stands")
     group.addoption("--list", action="store_true", help="run nothing: print which cases are done (`fedfeat list`)")
     group.addoption("--smoke", action="store_true", help="one tiny round a case; nothing is saved")
+    group.addoption("--one-round", action="store_true", help="one whole round a case, for time and memory; not saved")
     group.addoption("--uncertain", metavar="POLICY", help="what uncertain labels count as: masked, zeros or ones")
     group.addoption("--image-weights", type=Path, metavar="FILE", help="ResNet-50 weights, for --preset paper")
     group.addoption("--text-weights", type=Path, metavar="DIR", help="a BERT folder, for --preset paper")
@@ -98,6 +99,7 @@ def _selection(config: pytest.Config) -> Selection:
         device=option("--device"),
         partition_file=option("--partition-file"),
         smoke=option("--smoke"),
+        one_round=option("--one-round"),
     )
     presets.get(option("--preset"))
     sources.check_name(option("--dataset"))
@@ -182,7 +184,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         for column, case in columns.items():
             with suppress(CaseSkipped):
                 plans[column] = plan(case, selection.resources)
-        if plans and not selection.rerun and not selection.resources.smoke:
+        if plans and not selection.rerun and not selection.resources.shortened:
             _refuse_to_replace(selection.records, cases, plans)
     except FedfeatError as error:
         raise pytest.UsageError(str(error)) from error
@@ -192,8 +194,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def _list(config: pytest.Config, cases: list[Case]) -> None:
     """Print how each case stands; what is wrong with one ends the session in one line."""
     selection = config.stash[SELECTION]
-    if selection.resources.smoke:
-        raise pytest.UsageError("--list tells which records stand, and --smoke saves none; leave one of them out")
+    if selection.resources.shortened:
+        raise pytest.UsageError(
+            "--list tells which records stand, and --smoke and --one-round save none; leave one out"
+        )
     found: list[listing.Listed] = []
     for case in cases:
         try:
@@ -267,7 +271,7 @@ def measure(
             pytest.fail(str(error), pytrace=False)
         case = planned.case
         record_property("case_id", case.case_id)
-        if not selection.rerun and not selection.resources.smoke:
+        if not selection.rerun and not selection.resources.shortened:
             former = store.find(selection.records, case.case_id, planned.key)
             if former:
                 pytest.skip(f"nothing changed: the record in {selection.records} stands (--rerun runs it again)")
@@ -286,15 +290,15 @@ def _measured(planned: Plan, selection: Selection, benchmark: BenchmarkFixture, 
         with progress:
             result: Result = benchmark.pedantic(execute, args=(planned, progress.round), rounds=1, iterations=1)
     except CaseFailed as failed:
-        if not selection.resources.smoke:
+        if not selection.resources.shortened:
             store.write(selection.records, failed.record)
         raise
     record = result.record
-    wrong = [] if selection.resources.smoke else violations(record, result.expected_up, result.expected_down)
+    wrong = [] if selection.resources.shortened else violations(record, result.expected_up, result.expected_down)
     if wrong:
         record = replace(record, status="failed", error="; ".join(wrong))
     benchmark.extra_info.update({name: getattr(record, name) for name in Record.__dataclass_fields__})
-    if not selection.resources.smoke:
+    if not selection.resources.shortened:
         store.write(selection.records, record, result.scores, result.test_set)
     return record
 
@@ -334,7 +338,7 @@ class _Progress:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the board of the session's cases, and write it beside the records."""
     selection = config.stash[SELECTION]
-    if selection.resources.smoke or config.option.collectonly:
+    if selection.resources.shortened or config.option.collectonly:
         return
     seen = {
         value for report in _reports(terminalreporter) for name, value in report.user_properties if name == "case_id"

@@ -38,6 +38,7 @@ class Resources:
         partition_file: file of the partition to use in place of drawing one.
         cache: where decoded pictures are kept; None: `sources.cache_folder()`.
         smoke: one tiny round, to see that everything runs; its scores mean nothing.
+        one_round: one round of the preset's size, for its time and memory; its scores mean nothing.
     """
 
     data: Path | None = None
@@ -50,6 +51,12 @@ class Resources:
     partition_file: Path | None = None
     cache: Path | None = None
     smoke: bool = False
+    one_round: bool = False
+
+    @property
+    def shortened(self) -> bool:
+        """Whether the scores mean nothing, so that no record of them may be kept."""
+        return self.smoke or self.one_round
 
 
 class CaseSkipped(Exception):
@@ -76,7 +83,7 @@ class Plan:
 
 def plan(case: Case, resources: Resources = Resources()) -> Plan:
     """Check a case and load what it needs; raises FedfeatError or CaseSkipped."""
-    preset = _smoke(presets.get(case.preset)) if resources.smoke else presets.get(case.preset)
+    preset = _shortened(presets.get(case.preset), resources)
     rule(case.aggregation)
     imputer = method_of(case, resources)
     device = device_of(resources.device)
@@ -103,7 +110,7 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
             "preset": asdict(preset),
             "data": prepared.digest,
             "weights": start.origin,
-            "smoke": resources.smoke,
+            "shortened": [resources.smoke, resources.one_round],
             "versions": provenance.versions(),
             "device": device.type,
             "machine": platform.machine(),
@@ -226,5 +233,8 @@ def _prepared_once(
     return prepare(table, size, reports.tokenizer(vocabulary, length), length, cache)
 
 
-def _smoke(preset: Preset) -> Preset:
-    return replace(preset, training=replace(preset.training, rounds=1, local_epochs=1))
+def _shortened(preset: Preset, resources: Resources) -> Preset:
+    if not resources.shortened:
+        return preset
+    epochs = 1 if resources.smoke else preset.training.local_epochs
+    return replace(preset, training=replace(preset.training, rounds=1, local_epochs=epochs))

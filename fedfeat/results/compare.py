@@ -101,7 +101,7 @@ def render(comparisons: Sequence[Comparison]) -> str:
     headings = ["verdict", "case", "AUC", "stored", "difference", "seconds (stored)", "MB (stored)", "device", "note"]
     table = tabulate(rows, headings, tablefmt="pipe", disable_numparse=True)
     counts = ", ".join(f"{sum(one.verdict == what for one in comparisons)} {what}" for what in order)
-    return f"{table}\n\n{len(comparisons)} cases: {counts}"
+    return f"{table}\n\n{len(comparisons)} {'case' if len(comparisons) == 1 else 'cases'}: {counts}"
 
 
 def _points(record: Record | None) -> str:

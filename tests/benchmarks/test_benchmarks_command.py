@@ -104,6 +104,23 @@ def test_records_are_used_again_until_something_changes(
         assert np.array_equal(store.read_scores(first[1], old.case_id), store.read_scores(folder, new.case_id))
 
 
+def test_one_round_keeps_its_size_and_time_and_saves_nothing(
+    command: Callable[..., Any], manifest: Path, tmp_path: Path
+) -> None:
+    line = ["--dataset", "manifest", "--data", manifest, "--methods", "zero", "-k", "homogeneous and 8:0:2 and seed0"]
+    records, kept = tmp_path / "records", tmp_path / "round.json"
+    session = command(*line, "--records", records, "--one-round", "--benchmark-json", kept)
+    assert (session.status, session.count("passed")) == (0, 1), session.output
+    assert not records.exists()
+    assert " leaderboard " not in session.output
+    (measured,) = json.loads(kept.read_text())["benchmarks"]
+    record = measured["extra_info"]
+    assert len(record["history"]) == 1
+    assert record["configuration"]["training"]["local_epochs"] == 3
+    assert sum(client["rows"] for client in record["clients"]) == 39  # all training rows but the public ones
+    assert record["seconds"] > 0 and record["peak_memory_mb"] > 0
+
+
 def test_smoke_saves_nothing_and_a_setup_that_cannot_be_is_skipped(
     sessions: Command, manifest: Path, tmp_path: Path
 ) -> None:

@@ -87,7 +87,9 @@ def test_list_tells_how_every_case_stands(fedfeat: Fedfeat, records: Path, manif
     assert _files(records) == before
 
 
-def test_list_selects_what_a_session_would_run(sessions: Callable[..., list[Any]], manifest: Path) -> None:
+def test_list_selects_what_a_session_would_run(
+    sessions: Callable[..., list[Any]], manifest: Path, tmp_path: Path
+) -> None:
     selections: list[list[str]] = [
         [],
         ["-k", "homogeneous and (fin or zero) and not seed1"],
@@ -97,11 +99,11 @@ def test_list_selects_what_a_session_would_run(sessions: Callable[..., list[Any]
     ]
     on = ["--dataset", "manifest", "--data", str(manifest)]
     collected = sessions([["--collect-only", "-q", *on, *selection] for selection in selections])
-    shown = sessions([[*LIST, *on, *selection] for selection in selections])
+    shown = sessions([[*LIST, *on, "--records", str(tmp_path), *selection] for selection in selections])
     for runs, lists in zip(collected, shown, strict=True):
         ids = re.findall(r"^(?:missing|skipped) +(\S+)-manifest(?: |$)", lists.output, re.MULTILINE)
         assert ids == runs.cases
-        last = f"{len(ids)} cases, records in runs: " if ids else "no case is selected"
+        last = f"{len(ids)} cases, records in {tmp_path}: " if ids else "no case is selected"
         assert lists.output.splitlines()[-1].startswith(last)
 
 
@@ -131,7 +133,7 @@ def test_mistakes_end_in_one_line(sessions: Callable[..., list[Any]], manifest: 
         (["--dataset", "manifest"], "--dataset manifest needs --data PATH"),
         (["--dataset", "manifest", "--data", manifest, "--partition", "90:0:2"], "partition 90:0:2: 92 clients and"),
         (["--records", manifest], f"--records {manifest}: this is not a folder"),
-        (["--smoke"], "--list tells which records stand, and --smoke saves none"),
+        (["--smoke"], "--list tells which records stand, and --smoke and --one-round save none"),
     ]
     for session, (_, expected) in zip(sessions([[*LIST, *line] for line, _ in mistakes]), mistakes, strict=True):
         assert session.status == 4

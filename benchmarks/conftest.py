@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from fedfeat import imputers, presets
 from fedfeat.case import SETUPS, Case
+from fedfeat.commands.places import RECORDS
 from fedfeat.data import partition_file, sources
 from fedfeat.data.partition import Counts
 from fedfeat.errors import FedfeatError
@@ -23,6 +24,7 @@ from fedfeat.results.record import Record
 
 GROUPS = ("paper", "all")
 SELECTION = pytest.StashKey["Selection"]()
+COMMITTED = Path(__file__).resolve().parents[1] / RECORDS
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,11 @@ def _selection(config: pytest.Config) -> Selection:
     sources.check_name(option("--dataset"))
     if option("--records").exists() and not option("--records").is_dir():
         raise FedfeatError(f"--records {option('--records')}: this is not a folder; name one, it is made if need be")
+    if option("--records").resolve() == COMMITTED and not option("--list"):
+        raise FedfeatError(
+            f"--records {option('--records')}: the committed records let no run be skipped, and no run replaces them; "
+            "name another folder, and let `fedfeat publish` copy its records"
+        )
     if option("--partition"):
         Counts.parse(option("--partition"))
     if resources.partition_file:
@@ -186,6 +193,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
                 plans[column] = plan(case, selection.resources)
         if plans and not selection.rerun and not selection.resources.shortened:
             _refuse_to_replace(selection.records, cases, plans)
+        if plans and not selection.resources.shortened:
+            store.prepare(selection.records, next(iter(plans.values())).case.case_id)
     except FedfeatError as error:
         raise pytest.UsageError(str(error)) from error
     return None
@@ -276,7 +285,9 @@ def measure(
             if former:
                 pytest.skip(f"nothing changed: the record in {selection.records} stands (--rerun runs it again)")
         try:
-            record = _measured(planned, selection, benchmark, _Progress(request.config, case))
+            if not selection.resources.shortened:
+                store.prepare(selection.records, case.case_id)
+            record = _measured(planned, selection, benchmark, _Progress(request.config, case), record_property)
         except FedfeatError as error:
             pytest.fail(str(error), pytrace=False)
         assert record.status == "passed", record.error
@@ -285,13 +296,19 @@ def measure(
     return run
 
 
-def _measured(planned: Plan, selection: Selection, benchmark: BenchmarkFixture, progress: "_Progress") -> Record:
+def _measured(
+    planned: Plan,
+    selection: Selection,
+    benchmark: BenchmarkFixture,
+    progress: "_Progress",
+    record_property: Callable[[str, object], None],
+) -> Record:
     try:
         with progress:
             result: Result = benchmark.pedantic(execute, args=(planned, progress.round), rounds=1, iterations=1)
     except CaseFailed as failed:
         if not selection.resources.shortened:
-            store.write(selection.records, failed.record)
+            _keep(selection.records, failed.record, None, record_property)
         raise
     record = result.record
     wrong = [] if selection.resources.shortened else violations(record, result.expected_up, result.expected_down)
@@ -299,8 +316,26 @@ def _measured(planned: Plan, selection: Selection, benchmark: BenchmarkFixture, 
         record = replace(record, status="failed", error="; ".join(wrong))
     benchmark.extra_info.update({name: getattr(record, name) for name in Record.__dataclass_fields__})
     if not selection.resources.shortened:
-        store.write(selection.records, record, result.scores, result.test_set)
+        _keep(selection.records, record, result, record_property)
     return record
+
+
+def _keep(records: Path, record: Record, result: Result | None, record_property: Callable[[str, object], None]) -> None:
+    """Write a record; the session's board will say if it took the place of one that something else made.
+
+    Raises FedfeatError, with the score, if the disk refuses what was to be kept of minutes of training.
+    """
+    former = store.latest(records, record.case_id)
+    try:
+        store.write(records, record, *((result.scores, result.test_set) if result else ()))
+    except OSError as error:
+        scored = record.error if record.macro_auc is None else f"macro AUC {100 * record.macro_auc:.2f}"
+        raise FedfeatError(
+            f"{records}: the record of {record.case_id} ({scored}) cannot be written there ({error.strerror}); "
+            "mend that and run the case again"
+        ) from error
+    if former and former.status == "passed" and listing.changes(former, record):
+        record_property("replaced", f"{record.case_id}: other {listing.changes(former, record)}")
 
 
 class _Progress:
@@ -340,19 +375,20 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     selection = config.stash[SELECTION]
     if selection.resources.shortened or config.option.collectonly:
         return
-    seen = {
-        value for report in _reports(terminalreporter) for name, value in report.user_properties if name == "case_id"
-    }
+    properties = [pair for report in _reports(terminalreporter) for pair in report.user_properties]
+    seen = {value for name, value in properties if name == "case_id"}
     if not seen:
         return
     try:
         records = store.read(selection.records)
         leaderboard.write_board(selection.records, records)
-    except FedfeatError as error:
+    except (FedfeatError, OSError) as error:
         terminalreporter.write_line(f"no board: {error}", red=True)
         return
     terminalreporter.section("leaderboard")
     terminalreporter.write_line(leaderboard.render([record for record in records if record.case_id in seen]))
+    for replaced in sorted({str(value) for name, value in properties if name == "replaced"}):
+        terminalreporter.write_line(f"replaced the record of {replaced}")
     terminalreporter.write_line(f"records and board: {selection.records.resolve()}")
 
 

@@ -2,10 +2,15 @@
 
 import os
 import secrets
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from fedfeat.errors import FedfeatError
+
+ABANDONED_AFTER = 24 * 60 * 60
+"""Seconds; no write takes that long, not even over a network."""
 
 
 def _write_beside(path: Path, content: bytes) -> Path:
@@ -55,6 +60,20 @@ def write_together(contents: Iterable[tuple[Path, bytes]]) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace one file by `content`, or leave it as it was and raise OSError."""
     write_together([(path, content)])
+
+
+def make_ready(folder: Path) -> None:
+    """Make a folder that can be written to, and remove the temporary files that killed processes left there.
+
+    Younger ones stay, hidden: they may be another process's, on another machine even. Raises OSError if the folder
+    cannot be made or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_beside(folder / "ready", b"").unlink()
+    for temporary in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):  # its owner was faster
+            if time.time() - temporary.stat().st_mtime > ABANDONED_AFTER:
+                temporary.unlink()
 
 
 def read_text(path: Path) -> str:

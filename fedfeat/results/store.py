@@ -1,13 +1,14 @@
 """A folder of records: `<case>.json`, beside it `<case>.scores.npz`, and `test-<hash>.npz` once a test set.
 
 Any number of processes may write at the same time. A file is replaced as a whole, and a record comes after its
-sidecars, so whoever finds a record finds its scores.
+sidecars, so whoever finds a record finds its scores. Names that begin with '.' are files in the making.
 """
 
 import hashlib
 import io
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results.files import read_text, write_bytes
+from fedfeat.results.files import make_ready, read_text, write_bytes
 from fedfeat.results.record import Record, file_name
 
 
@@ -69,6 +70,20 @@ def labels_path(folder: Path, test_set: str) -> Path:
     return folder / f"test-{test_set}.npz"
 
 
+def prepare(folder: Path, case_id: str) -> None:
+    """Make sure, before a case is trained, that its record can be written; the folder is created.
+
+    Raises FedfeatError if the folder cannot be written to, or if another case already has the file name.
+    """
+    try:
+        make_ready(folder)
+    except OSError as error:
+        raise FedfeatError(
+            f"{folder}: records cannot be written there ({error.strerror}); name another folder by --records"
+        ) from error
+    _check_owner(record_path(folder, case_id), case_id)
+
+
 def write(
     folder: Path, record: Record, scores: npt.NDArray[np.floating[Any]] | None = None, test_set: TestSet | None = None
 ) -> Path:
@@ -116,9 +131,14 @@ def latest(folder: Path, case_id: str) -> Record | None:
 
 
 def find(folder: Path, case_id: str, key: str) -> Record | None:
-    """Return the passed record of a case with this very key. A damaged file counts as none: the case runs again."""
+    """Return the passed record of a case with this very key, if it and its sidecars are whole.
+
+    Otherwise the case runs again: a file is damaged, or a process was killed between the scores and their record.
+    """
     record = latest(folder, case_id)
-    return record if record and (record.key, record.status) == (key, "passed") else None
+    if record is None or (record.key, record.status) != (key, "passed"):
+        return None
+    return record if _has_sidecars(folder, record) else None
 
 
 def read_scores(folder: Path, case_id: str) -> npt.NDArray[np.float32]:
@@ -151,6 +171,16 @@ def _read_record(path: Path) -> Record:
     return record
 
 
+def _has_sidecars(folder: Path, record: Record) -> bool:
+    if not record.test_set:
+        return True  # it never had scores
+    try:
+        scores = read_scores(folder, record.case_id)
+        return scores.shape == read_test_set(folder, record.test_set).labels.shape
+    except FedfeatError:
+        return False
+
+
 def _check_owner(path: Path, case_id: str) -> None:
     """Refuse to replace another case's record: ids that differ only in ':' and '.' share a file name."""
     try:
@@ -163,9 +193,13 @@ def _check_owner(path: Path, case_id: str) -> None:
 
 def _write_test_set(folder: Path, name: str, test_set: TestSet) -> None:
     path = labels_path(folder, name)
-    if path.exists():
-        if read_test_set(folder, name).digest() != test_set.digest():
-            raise FedfeatError(f"{path}: holds other rows than the test set of that hash; remove it and run again")
+    try:
+        there = read_test_set(folder, name).digest()
+    except FedfeatError:
+        there = None  # absent, or damaged: no trained case is lost for that
+    if there not in (None, test_set.digest()):
+        raise FedfeatError(f"{path}: holds other rows than the test set of that hash; remove it and run again")
+    if there:
         return
     content = _pack(
         rows=np.asarray(test_set.rows, dtype=np.str_),
@@ -190,6 +224,6 @@ def _unpack(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
             return {name: file[name] for name in names}
     except FileNotFoundError as error:
         raise FedfeatError(f"{path}: there is no such file; run the case again with --rerun") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         # NumPy's own message advises to load the file unsafely.
         raise FedfeatError(f"{path}: damaged; remove it and run the case again with --rerun") from error

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +18,31 @@ CHECKOUT = Path(__file__).parents[2]
 QUIET = ("--color=no", "-p", "no:cacheprovider")
 # Importing torch takes longer than most of these sessions: each is a fork of one process that has done so.
 FORKS = """
-import gc, json, os, sys
+import gc, json, os, pathlib, sys
 import pytest
 import fedfeat.pipeline, fedfeat.results.leaderboard
 
 gc.freeze()  # pytest collects garbage several times at the end of a session
-for number, arguments in enumerate(json.loads(sys.argv[1])):
-    child = os.fork()
-    if not child:
+children = []
+for arguments in json.loads(sys.argv[1]):
+    if isinstance(arguments, dict):
+        for path, text in arguments.items():
+            pathlib.Path(path).write_text(text)
+        continue
+    number = len(children)
+    children.append(os.fork())
+    if not children[-1]:
         out = os.open(f"{sys.argv[2]}/{number}.txt", os.O_WRONLY | os.O_CREAT)
         os.dup2(out, 1)
         os.dup2(out, 2)
         status = pytest.main(arguments)
         sys.stdout.flush()
         os._exit(status)  # tearing torch down takes seconds, too
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    if sys.argv[3] == "in turn":
+        print(os.waitstatus_to_exitcode(os.waitpid(children[-1], 0)[1]))
+if sys.argv[3] == "together":
+    for child in children:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
@@ -96,16 +106,19 @@ def command(environment: dict[str, str]) -> Callable[..., Session]:
 
 
 @pytest.fixture(scope="session")
-def sessions(
-    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Sequence[Sequence[object]]], list[Session]]:
-    """Run several such commands, one after the other."""
+def sessions(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Session]]:
+    """Run several such commands, one after the other or at the same time.
 
-    def run(lines: Sequence[Sequence[object]]) -> list[Session]:
+    A mapping of paths to texts among them stands for an edit of these files between two commands.
+    """
+
+    def run(lines: Sequence[Sequence[object] | Mapping[str, str]], how: str = "in turn") -> list[Session]:
         folder = tmp_path_factory.mktemp("sessions")
-        arguments = json.dumps([["benchmarks", *QUIET, *map(str, line)] for line in lines])
+        arguments = json.dumps(
+            [dict(line) if isinstance(line, Mapping) else ["benchmarks", *QUIET, *map(str, line)] for line in lines]
+        )
         ran = subprocess.run(
-            [sys.executable, "-c", FORKS, arguments, str(folder)],
+            [sys.executable, "-c", FORKS, arguments, str(folder), how],
             cwd=CHECKOUT,
             env=environment,
             capture_output=True,

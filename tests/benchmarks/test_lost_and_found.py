@@ -1,7 +1,9 @@
 """Runs take minutes: none may be lost but the one in flight, and none may be taken for another."""
 
+import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -61,6 +63,7 @@ for folder, *options in (line.split("|") for line in sys.argv[1:]):
 METHOD = '''
 from dataclasses import dataclass
 
+from fedfeat.imputers.base import Imputer
 
 
 @dataclass(frozen=True)
@@ -152,16 +155,16 @@ def _kill_when(
 
 @pytest.fixture(scope="module")
 def killed(studies: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> list[Killed]:
-    """Kill three sessions: two at a random moment of their four cases, one between the scores and their record."""
+    """Kill two sessions: one at a random moment of its four cases, one between the scores and their record."""
     draw = random.Random(SEED)
     print(f"FEDFEAT_TEST_SEED={SEED}")  # pytest shows it if a test fails
     place = tmp_path_factory.mktemp("killed")
     (place / "slow_disk.py").write_text(SLOW_DISK)
     paths = os.pathsep.join(filter(None, [str(place), str(CHECKOUT), environment.get("PYTHONPATH")]))
     processes = []
-    for number in range(3):
+    for number in range(2):
         line = [sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider", *FOUR, *on(studies)]
-        line += ["--records", place / str(number), *(["-p", "slow_disk"] if number == 2 else [])]
+        line += ["--records", place / str(number), *(["-p", "slow_disk"] if number == 1 else [])]
         process = subprocess.Popen(
             [str(word) for word in line],
             cwd=CHECKOUT,
@@ -171,15 +174,14 @@ def killed(studies: Path, environment: dict[str, str], tmp_path_factory: pytest.
             start_new_session=True,  # a process group of its own
         )
         processes.append(process)
-    plans = [(draw.randint(1, 2), draw.uniform(0, 0.7)) for _ in range(2)]  # records, and a part of the next case
-    with ThreadPoolExecutor(3) as threads:
+    records, part = draw.randint(1, 2), draw.uniform(0, 0.7)  # these many are done, and a part of the next case
+    with ThreadPoolExecutor(2) as threads:
         ended = [
-            threads.submit(_kill_within_a_case, processes[number], place / str(number), *plans[number])
-            for number in range(2)
+            threads.submit(_kill_within_a_case, processes[0], place / "0", records, part),
+            threads.submit(_kill_before_a_record, processes[1], place / "1"),
         ]
-        ended.append(threads.submit(_kill_before_a_record, processes[2], place / "2"))
     found = []
-    for number in range(3):
+    for number in range(2):
         ended[number].result()
         folder = place / str(number)
         found.append(Killed(folder, content(folder), sorted(folder.glob(".*.tmp")), check_whole(folder)))
@@ -199,7 +201,7 @@ class After:
 def after(killed: list[Killed], sessions: Run, studies: Path, tmp_path_factory: pytest.TempPathFactory) -> After:
     place = tmp_path_factory.mktemp("after")
     long_ago = time.time() - files.ABANDONED_AFTER - 60
-    for number, temporary in enumerate(killed[2].temporary):
+    for number, temporary in enumerate(killed[1].temporary):
         shutil.copy(temporary, temporary.with_name(f".old{number}.tmp"))
         os.utime(temporary.with_name(f".old{number}.tmp"), (long_ago, long_ago))
     fin = ("-k", "homogeneous", "--partition", PARTITION, "--methods", "fin", "--seeds", "0")
@@ -215,7 +217,7 @@ def after(killed: list[Killed], sessions: Run, studies: Path, tmp_path_factory: 
     return After(place / "undisturbed", place / "fin", others)
 
 
-@pytest.mark.parametrize("number", range(3), ids=["at random", "at random again", "before a record"])
+@pytest.mark.parametrize("number", range(2), ids=["at random", "before a record"])
 def test_a_killed_session_loses_only_the_case_in_flight(killed: list[Killed], after: After, number: int) -> None:
     one, session = killed[number], after.next[number]
     assert one.cases < CASES
@@ -236,7 +238,7 @@ def _case_of(name: str) -> str:
 
 
 def test_a_process_killed_before_a_record_leaves_scores_and_a_hidden_file(killed: list[Killed], after: After) -> None:
-    one = killed[2]
+    one = killed[1]
     assert not one.cases
     assert any(name.endswith(".scores.npz") for name in one.files), "it was killed after the scores"
     assert not [name for name in one.files if name.endswith(".json")]
@@ -272,3 +274,178 @@ def test_two_sessions_at_once_on_one_folder_end_well(
     assert lasting(tmp_path) == lasting(after.undisturbed)
     _same_sidecars(tmp_path, after.undisturbed)
     assert not list(tmp_path.glob(".*")), "no temporary file is left"
+
+
+def edited(body: str = "pass", note: str = "Fills with a constant.") -> str:
+    """Return a method's file."""
+    return METHOD.format(first=body, note=note)
+
+
+IN_ROUND_2 = "if ctx.phase == 'train' and ctx.round == 2:"
+CONSTANT = f"homogeneous-{PARTITION}-constant-seed0-manifest"
+
+
+@dataclass(frozen=True)
+class Methods:
+    """Sessions on files of methods, by what they are about."""
+
+    folder: Path
+    sessions: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def methods(sessions: Run, studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Methods:
+    """Run files of methods that share a name, break, or break the folder for records; and make mistakes in it."""
+    place = tmp_path_factory.mktemp("methods")
+    (place / "file").write_text("")
+    mine, other = place / "mine.py", place / "other.py"
+    broken, vandal, lost = place / "broken.py", place / "vandal.py", place / "lost"
+    vandalism = f"""import pathlib, shutil
+        if pathlib.Path({str(lost)!r}).is_dir():
+            shutil.rmtree({str(lost)!r})
+            pathlib.Path({str(lost)!r}).touch()"""
+    edits = {
+        mine: edited(),
+        other: edited("return {name: -feature for name, feature in features.items()}"),
+        broken: edited(f"{IN_ROUND_2} raise ValueError('lost in round 2')"),
+        vandal: edited(vandalism),
+    }
+    constant = ["-k", "homogeneous and constant", "--partition", PARTITION, "--seeds", "0", "-rs", *on(studies)]
+    both = ["-k", "homogeneous", *constant[2:]]
+    steps: dict[str, list[object] | dict[str, str]] = {
+        "files": {str(path): text for path, text in edits.items()},
+        "first": [*constant, "--imputer", mine, "--records", place / "named"],
+        "edit": {str(mine): edited(note="Fills with a constant!")},
+        "edited": [*constant, "--imputer", mine, "--records", place / "named"],
+        "same": [*constant, "--imputer", mine, "--records", place / "named"],
+        "other file": [*constant, "--imputer", other, "--records", place / "named"],
+        "failing": [*both, "--imputer", broken, "--records", place / "failed"],
+        "failing again": [*both, "--imputer", broken, "--records", place / "failed"],
+        "mending": {str(broken): edited()},
+        "mended": [*both, "--imputer", broken, "--records", place / "failed"],
+        "vandal": [*constant, "--imputer", vandal, "--records", lost],
+        "below a file": [*constant, "--imputer", mine, "--records", place / "file" / "records"],
+        "committed": [*constant, "-k", "nonesuch", "--records", CHECKOUT / "leaderboard" / "records"],
+    }
+    ended = iter(sessions(list(steps.values())))
+    return Methods(place, {name: next(ended) for name, step in steps.items() if isinstance(step, list)})
+
+
+def test_versions_of_a_method_never_share_a_record(methods: Methods) -> None:
+    for name, replaced in (("first", False), ("edited", True), ("other file", True)):
+        session = methods.sessions[name]
+        assert (session.status, session.count("passed")) == (0, 1), session.output
+        said = f"replaced the record of {CONSTANT}: other the method's file"
+        assert (said in session.output) == replaced
+    assert methods.sessions["same"].count("skipped") == 1
+    (record,) = store.read(methods.folder / "named")
+    assert (
+        record.method_source
+        == hashlib.blake2b((methods.folder / "other.py").read_bytes() + b"\x1e", digest_size=16).hexdigest()
+    ), "the last file's"
+
+
+def test_a_failed_case_is_recorded_shown_and_run_again(methods: Methods) -> None:
+    for name, passed in (("failing", 1), ("failing again", 0)):
+        session = methods.sessions[name]
+        assert (session.status, session.count("failed"), session.count("passed")) == (1, 1, passed), session.output
+        board = session.output.split(" leaderboard ")[1]
+        assert "Constant filling" in board
+        assert "ValueError: lost in round 2" in board
+    assert methods.sessions["failing again"].count("skipped") == 1
+    mended = methods.sessions["mended"]
+    assert (mended.status, mended.count("passed"), mended.count("skipped")) == (0, 1, 1), mended.output
+    assert "lost in round 2" not in mended.output
+    assert "replaced the record" not in mended.output, "a failed record is no loss"
+    assert check_whole(methods.folder / "failed") == {CONSTANT, CONSTANT.replace("constant", "zero")}
+
+
+def test_a_result_that_cannot_be_written_is_at_least_told(methods: Methods) -> None:
+    session = methods.sessions["vandal"]
+    assert (session.status, session.count("failed")) == (1, 1)
+    assert re.search(
+        rf"{methods.folder}/lost: the record of {CONSTANT} \(macro AUC \d+\.\d\d\) cannot be", session.output
+    )
+    assert "Traceback" not in session.output
+    assert "INTERNALERROR" not in session.output
+
+
+def test_a_folder_that_cannot_be_made_ends_the_session_before_it_trains(methods: Methods) -> None:
+    session = methods.sessions["below a file"]
+    assert session.status == 4
+    (line,) = session.errors
+    assert f"{methods.folder}/file/records: records cannot be written there (Not a directory)" in line
+
+
+def test_a_run_neither_uses_nor_replaces_the_committed_records(methods: Methods) -> None:
+    session = methods.sessions["committed"]
+    assert session.status == 4
+    (line,) = session.errors
+    assert "the committed records let no run be skipped, and no run replaces them; name another folder" in line
+
+
+@pytest.fixture(scope="module")
+def listed(
+    after: After, studies: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, str]]:
+    """Return what `fedfeat list` says in copies of the checkout: what they are about -> case -> state."""
+    place = tmp_path_factory.mktemp("copies")
+    every = shutil.copytree(after.undisturbed, place / "every")
+    shutil.copytree(after.fin, every, dirs_exist_ok=True)
+    damaged = shutil.copytree(every, place / "damaged")
+    scores = {case: store.scores_path(damaged, case) for case in CASES}
+    zero, zero_too, alone, _ = (scores[case] for case in sorted(CASES, reverse=True))
+    shutil.copy(alone, zero)
+    zero_too.write_bytes(zero_too.read_bytes()[:-50])
+    alone.unlink()
+    copies = {}
+    for name in ("same", "fin", "aggregation"):
+        copies[name] = place / name
+        for folder in ("fedfeat", "benchmarks"):
+            shutil.copytree(CHECKOUT / folder, copies[name] / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(CHECKOUT / "pyproject.toml", copies[name])
+    for path in (
+        copies["fin"] / "fedfeat/imputers/fin.py",
+        copies["aggregation"] / "fedfeat/federation/aggregation.py",
+    ):
+        path.write_bytes(path.read_bytes() + b"#")
+    shutil.copytree(every, copies["same"] / "leaderboard" / "records")
+    options = ["--dataset", "manifest", "--data", studies, "--partition", PARTITION, "--seeds", "0,1"]
+    options += ["--methods", "zero,multimodal_only,fin", "-k", "homogeneous and not (fin and seed1)"]
+    lines = {
+        "same": [copies["same"], *options, "--records", every],
+        "committed": [copies["same"], *options],
+        "fin": [copies["fin"], *options, "--records", every],
+        "aggregation": [copies["aggregation"], *options, "--records", every],
+        "damaged": [copies["same"], *options, "--records", damaged],
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", LISTS, *("|".join(map(str, line)) for line in lines.values())],
+        cwd=place,
+        env={name: value for name, value in environment.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    *outputs, rest = ran.stdout.split("ENDED 0\n")
+    assert (len(outputs), rest) == (len(lines), ""), ran.stdout + ran.stderr
+    found = [re.findall(r"^(\w+) +(homogeneous-\S+)", output, re.MULTILINE) for output in outputs]
+    return {name: {case: state for state, case in pairs} for name, pairs in zip(lines, found, strict=True)}
+
+
+FIN = f"homogeneous-{PARTITION}-fin-seed0-manifest"
+ALL = CASES | {FIN}
+
+
+@pytest.mark.parametrize(
+    ("about", "others"),
+    [
+        ("same", {}),
+        ("fin", {FIN: "changed"}),
+        ("aggregation", dict.fromkeys(ALL, "changed")),
+        ("committed", dict.fromkeys(ALL, "missing")),
+        ("damaged", dict.fromkeys(sorted(CASES, reverse=True)[:3], "missing")),
+    ],
+)
+def test_exactly_what_changed_runs_again(listed: dict[str, dict[str, str]], about: str, others: dict[str, str]) -> None:
+    assert listed[about] == dict.fromkeys(ALL, "done") | others

@@ -41,24 +41,26 @@ def slow(descriptor):
 
 os.fsync = slow
 """
-# Every argument is a folder with a copy of the package: the command imports that one. Heavy libraries are shared.
+# Every argument begins with a folder that holds a copy of the package: the command imports that one. All are forks of
+# one process, at the same time, since importing the heavy libraries takes longer than a list.
 LISTS = """
 import os, sys
 import fvcore.nn, numpy, pandas, pytest, sklearn.metrics, tabulate, tokenizers, torch, torchvision, transformers
 
 assert "fedfeat" not in sys.modules
-for folder, *options in (line.split("|") for line in sys.argv[1:]):
-    child = os.fork()
-    if not child:
+for number, line in enumerate(sys.argv[1:]):
+    if not os.fork():
+        folder, *options = line.split("|")
+        os.dup2(os.open(f"{number}.txt", os.O_WRONLY | os.O_CREAT), 1)
         os.chdir(folder)
         sys.path.insert(0, folder)
         import fedfeat.cli
 
         assert fedfeat.__file__.startswith(folder)
         status = fedfeat.cli.main(["list", *options])
-        print("ENDED", status, flush=True)
-        os._exit(0)
-    os.waitpid(child, 0)
+        sys.stdout.flush()
+        os._exit(status)
+print([os.waitstatus_to_exitcode(os.wait()[1]) for _ in sys.argv[1:]])
 """
 METHOD = '''
 from dataclasses import dataclass
@@ -210,7 +212,8 @@ def after(killed: list[Killed], sessions: Run, studies: Path, tmp_path_factory: 
             [*FOUR, *on(studies), "--records", place / "undisturbed"],
             [*fin, *on(studies), "--records", place / "fin"],
             *[[*FOUR, *on(studies), "--records", one.folder] for one in killed],
-        ]
+        ],
+        how="together",
     )
     assert (first.status, first.count("passed")) == (0, 4), first.output
     assert (second.status, second.count("passed")) == (0, 1), second.output
@@ -402,7 +405,7 @@ def listed(
     for name in ("same", "fin", "aggregation"):
         copies[name] = place / name
         for folder in ("fedfeat", "benchmarks"):
-            shutil.copytree(CHECKOUT / folder, copies[name] / folder, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(CHECKOUT / folder, copies[name] / folder)
         shutil.copy(CHECKOUT / "pyproject.toml", copies[name])
     for path in (
         copies["fin"] / "fedfeat/imputers/fin.py",
@@ -427,8 +430,8 @@ def listed(
         text=True,
         check=False,
     )
-    *outputs, rest = ran.stdout.split("ENDED 0\n")
-    assert (len(outputs), rest) == (len(lines), ""), ran.stdout + ran.stderr
+    assert ran.stdout == f"{[0] * len(lines)}\n", ran.stdout + ran.stderr
+    outputs = [(place / f"{number}.txt").read_text() for number in range(len(lines))]
     found = [re.findall(r"^(\w+) +(homogeneous-\S+)", output, re.MULTILINE) for output in outputs]
     return {name: {case: state for state, case in pairs} for name, pairs in zip(lines, found, strict=True)}
 

@@ -250,13 +250,23 @@ def test_a_process_killed_before_a_record_leaves_scores_and_a_hidden_file(killed
     assert list(one.folder.glob(".*.tmp")) == [temporary], "one older than a day is removed"
 
 
-def test_workers_make_the_records_of_one_process(command: Run, studies: Path, after: After, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Parallel:
+    """Two whole sessions at once on one folder, and, beside them, one of two workers on another."""
+
+    sessions: list[Any]
+    shared: Path
+    workers: Path
+
+
+@pytest.fixture(scope="module")
+def parallel(sessions: Run, studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Parallel:
     pytest.importorskip("xdist")
-    session = command("-n", 2, *FOUR, *on(studies), "--records", tmp_path)
-    assert (session.status, session.count("passed")) == (0, 4), session.output
-    assert check_whole(tmp_path) == CASES
-    assert lasting(tmp_path) == lasting(after.undisturbed)
-    _same_sidecars(tmp_path, after.undisturbed)
+    place = tmp_path_factory.mktemp("parallel")
+    line = [*FOUR, *on(studies), "--records"]
+    shared = [*line, place / "shared"]
+    ended = sessions([[*line, place / "workers", "-n", "2"], shared, shared], how="together")
+    return Parallel(ended, place / "shared", place / "workers")
 
 
 def _same_sidecars(one: Path, other: Path) -> None:
@@ -265,18 +275,24 @@ def _same_sidecars(one: Path, other: Path) -> None:
     assert [name for name in names if (one / name).read_bytes() != (other / name).read_bytes()] == []
 
 
-def test_two_sessions_at_once_on_one_folder_end_well(
-    sessions: Run, studies: Path, after: After, tmp_path: Path
-) -> None:
-    line = [*FOUR, *on(studies), "--records", tmp_path]
-    for session in sessions([line, line], how="together"):
+def test_workers_make_the_records_of_one_process(parallel: Parallel, after: After) -> None:
+    session = parallel.sessions[0]
+    assert (session.status, session.count("passed")) == (0, 4), session.output
+    assert "2 workers" in session.output
+    assert check_whole(parallel.workers) == CASES
+    assert lasting(parallel.workers) == lasting(after.undisturbed)
+    _same_sidecars(parallel.workers, after.undisturbed)
+
+
+def test_two_sessions_at_once_on_one_folder_end_well(parallel: Parallel, after: After) -> None:
+    for session in parallel.sessions[1:]:
         assert session.status == 0, session.output
         assert session.count("passed") + session.count("skipped") == 4
         assert " leaderboard " in session.output
-    assert check_whole(tmp_path) == CASES
-    assert lasting(tmp_path) == lasting(after.undisturbed)
-    _same_sidecars(tmp_path, after.undisturbed)
-    assert not list(tmp_path.glob(".*")), "no temporary file is left"
+    assert check_whole(parallel.shared) == CASES
+    assert lasting(parallel.shared) == lasting(after.undisturbed)
+    _same_sidecars(parallel.shared, after.undisturbed)
+    assert not list(parallel.shared.glob(".*")), "no temporary file is left"
 
 
 def edited(body: str = "pass", note: str = "Fills with a constant.") -> str:
@@ -320,10 +336,8 @@ def methods(sessions: Run, studies: Path, tmp_path_factory: pytest.TempPathFacto
         "first": [*constant, "--imputer", mine, "--records", place / "named"],
         "edit": {str(mine): edited(note="Fills with a constant!")},
         "edited": [*constant, "--imputer", mine, "--records", place / "named"],
-        "same": [*constant, "--imputer", mine, "--records", place / "named"],
         "other file": [*constant, "--imputer", other, "--records", place / "named"],
         "failing": [*both, "--imputer", broken, "--records", place / "failed"],
-        "failing again": [*both, "--imputer", broken, "--records", place / "failed"],
         "mending": {str(broken): edited()},
         "mended": [*both, "--imputer", broken, "--records", place / "failed"],
         "vandal": [*constant, "--imputer", vandal, "--records", lost],
@@ -340,7 +354,6 @@ def test_versions_of_a_method_never_share_a_record(methods: Methods) -> None:
         assert (session.status, session.count("passed")) == (0, 1), session.output
         said = f"replaced the record of {CONSTANT}: other the method's file"
         assert (said in session.output) == replaced
-    assert methods.sessions["same"].count("skipped") == 1
     (record,) = store.read(methods.folder / "named")
     assert (
         record.method_source
@@ -349,13 +362,11 @@ def test_versions_of_a_method_never_share_a_record(methods: Methods) -> None:
 
 
 def test_a_failed_case_is_recorded_shown_and_run_again(methods: Methods) -> None:
-    for name, passed in (("failing", 1), ("failing again", 0)):
-        session = methods.sessions[name]
-        assert (session.status, session.count("failed"), session.count("passed")) == (1, 1, passed), session.output
-        board = session.output.split(" leaderboard ")[1]
-        assert "Constant filling" in board
-        assert "ValueError: lost in round 2" in board
-    assert methods.sessions["failing again"].count("skipped") == 1
+    failing = methods.sessions["failing"]
+    assert (failing.status, failing.count("failed"), failing.count("passed")) == (1, 1, 1), failing.output
+    board = failing.output.split(" leaderboard ")[1]
+    assert "Constant filling" in board
+    assert "ValueError: lost in round 2" in board.split("short test summary")[0]
     mended = methods.sessions["mended"]
     assert (mended.status, mended.count("passed"), mended.count("skipped")) == (0, 1, 1), mended.output
     assert "lost in round 2" not in mended.output

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedfeat.results import store
-from fedfeat.results.listing import Listed, listed, render
+from fedfeat.results.listing import Listed, changes, listed, render
 from fedfeat.results.record import Record
 
 MakeRecord = Callable[..., Record]
@@ -37,3 +37,12 @@ def test_one_line_a_case_and_a_closing_count() -> None:
     ]
     assert render(Path("runs"), cases[:1]).splitlines()[-1] == "1 case, records in runs: 1 done"
     assert render(Path("runs"), []) == "no case is selected"
+
+
+def test_changes_say_what_made_a_record_another(make_record: MakeRecord) -> None:
+    old = make_record(key="a", method_source="m", core="")
+    assert changes(old, make_record(key="a", method_source="n")) == ""
+    assert changes(old, make_record(key="b", method_source="n", core="c")) == "the method's file"
+    assert changes(old, make_record(key="b", method_source="m", data="d")) == "the machine"
+    both = make_record(key="b", method_source="n", params={"epochs": 2})
+    assert changes(old, both) == "the method's file, its parameters"

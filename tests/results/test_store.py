@@ -185,3 +185,15 @@ def test_two_processes_write_the_same_case_and_their_own(tmp_path: Path, make_re
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert len(store.read(tmp_path)) == 51
     assert not list(tmp_path.glob(".*")), "no temporary file is left"
+
+
+def test_a_damaged_test_set_does_not_lose_a_trained_case(tmp_path: Path, make_record: MakeRecord) -> None:
+    record, path = make_record(test_set="t"), tmp_path / "test-t.npz"
+    store.write(tmp_path, record, SCORES, _test_set())
+    whole = path.read_bytes()
+    for damage in (whole[:-30], whole[:60] + bytes(20) + whole[80:]):
+        path.write_bytes(damage)
+        assert store.find(tmp_path, CASE, "k1") is None, "it runs again"
+        store.write(tmp_path, record, SCORES, _test_set())
+        assert path.read_bytes() == whole
+        assert store.find(tmp_path, CASE, "k1") == record

@@ -39,7 +39,7 @@ for arguments in json.loads(sys.argv[1]):
         sys.stdout.flush()
         os._exit(status)  # tearing torch down takes seconds, too
     if sys.argv[3] == "in turn":
-        print(os.waitstatus_to_exitcode(os.waitpid(children[-1], 0)[1]))
+        print(os.waitstatus_to_exitcode(os.waitpid(children[-1], 0)[1]), flush=True)  # or the next fork says it again
 if sys.argv[3] == "together":
     for child in children:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -11,14 +11,10 @@ from typing import Any
 from fedfeat.errors import FedfeatError
 from fedfeat.results import paper
 from fedfeat.results.record import Record
+from fedfeat.results.significance import shortage
 
 BASELINE = "zero"
 """The method over which gains are counted."""
-MIN_SEEDS = 3
-MIN_TEST_ROWS = 500
-"""With fewer seeds or test rows, differences between methods are mostly noise, and the board does not rank."""
-
-
 STALE = "stale"
 """The mark of records that an older core made and the canaries no longer vouch for."""
 
@@ -122,7 +118,7 @@ class Table:
     @cached_property
     def too_small(self) -> bool:
         """Whether there are too few seeds or test rows to rank by."""
-        return len(self.seeds) < MIN_SEEDS or self.test_rows < MIN_TEST_ROWS
+        return bool(shortage(len(self.seeds), self.test_rows))
 
     @cached_property
     def differences(self) -> tuple[str, ...]:

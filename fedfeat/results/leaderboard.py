@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from fedfeat.results.board import MIN_SEEDS, MIN_TEST_ROWS, STALE, Axes, Row, Section, Table, sections
+from fedfeat.results.board import STALE, Axes, Row, Section, Table, sections
 from fedfeat.results.columns import COLUMNS, NOTHING, label, mean
 from fedfeat.results.files import write_bytes
 from fedfeat.results.record import Record
+from fedfeat.results.significance import shortage
 
 BOARD = "leaderboard.md"
 
@@ -118,12 +119,7 @@ def _table(table: Table) -> list[str]:
     if table.differences:
         blocks.append(f"Not ranked, because the rows differ in more than the method: {', '.join(table.differences)}.")
     if table.too_small:
-        small = []
-        if len(table.seeds) < MIN_SEEDS:
-            small.append(f"{_count(len(table.seeds), 'seed')} ({MIN_SEEDS} needed)")
-        if table.test_rows < MIN_TEST_ROWS:
-            small.append(f"{table.test_rows:,} test rows ({MIN_TEST_ROWS} needed)")
-        blocks.append(f"Too small to rank: {', '.join(small)}.")
+        blocks.append(f"Too small to rank: {shortage(len(table.seeds), table.test_rows)}.")
     failed = [record for record in table.records if record.status == "failed"]
     if failed:
         blocks.append(

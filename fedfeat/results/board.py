@@ -10,11 +10,13 @@ from typing import Any
 
 from fedfeat.errors import FedfeatError
 from fedfeat.results import paper
+from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.record import Record
-from fedfeat.results.significance import shortage
+from fedfeat.results.significance import Difference, Outcome, outcomes, shortage
 
 BASELINE = "zero"
 """The method over which gains are counted."""
+NOT_COMPARED = Comparisons()
 STALE = "stale"
 """The mark of records that an older core made and the canaries no longer vouch for."""
 
@@ -98,6 +100,8 @@ class Table:
     """All seeds that any row has: a row is complete only with all of them."""
     rows: tuple[Row, ...]
     """Upper bounds first, then by mean macro AUC, the best first; incomplete rows last."""
+    comparisons: Comparisons = NOT_COMPARED
+    """What the table may show, of its records or of others."""
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
@@ -133,6 +137,17 @@ class Table:
         found["cores (some are stale)"] = len({STALE in record.marks for record in passed}) > 1
         return tuple(what for what, differs in found.items() if differs)
 
+    @cached_property
+    def ranked(self) -> tuple[Record, ...]:
+        """The records of the methods that are ranked."""
+        rows = [row for row in self.rows if self.rank(row) is not None]
+        return tuple(record for row in rows for record in row.records.values())
+
+    def row(self, method: str) -> Row | None:
+        """Return the row of a method; None without one, or with several variants of it: none can be told to be it."""
+        rows = [row for row in self.rows if row.name == method and not row.variant]
+        return rows[0] if len(rows) == 1 else None
+
     def auc(self, row: Row) -> float | None:
         """Return a row's mean macro AUC in points, rounded to the two decimals that the board shows."""
         mean = row.mean(self.seeds, lambda record: record.macro_auc)
@@ -145,6 +160,35 @@ class Table:
             return None
         others = [self.auc(other) for other in self.rows if not other.upper_bound]
         return 1 + sum(other is not None and other > own for other in others)
+
+    @cached_property
+    def _outcomes(self) -> dict[tuple[str, str], tuple[Difference, Outcome]]:
+        """Name and variant to the difference to zero filling, adjusted for all methods that have one."""
+        baseline = self.complete(self.baseline) if self.baseline and not self.differences else None
+        if baseline is None:
+            return {}
+        found = {}
+        for row in self.rows:
+            records = None if row is self.baseline else self.complete(row)
+            difference = self.comparisons.of(records, baseline) if records else None
+            if difference is not None:
+                found[row.name, row.variant] = difference
+        return dict(zip(found, zip(found.values(), outcomes(list(found.values())), strict=True), strict=True))
+
+    def complete(self, row: Row) -> tuple[Record, ...] | None:
+        """Return a row's records in the order of the table's seeds; None if any seed is missing or failed."""
+        passed = tuple(record for seed in self.seeds if (record := row.passed(seed)) is not None)
+        return passed if len(passed) == len(self.seeds) else None
+
+    def outcome(self, row: Row) -> tuple[Difference, Outcome] | None:
+        """Return the difference to zero filling and what it says, None if it was not computed."""
+        return self._outcomes.get((row.name, row.variant))
+
+    def rank_interval(self, row: Row) -> tuple[int, int] | None:
+        """Return between which ranks a row lies in 95 % of the draws of patients, None if that was not computed."""
+        if self.rank(row) is None:
+            return None
+        return self.comparisons.rank_interval(next(iter(row.records.values())), self.ranked)
 
     def gain(self, row: Row) -> float | None:
         """Return the mean over the seeds of the paired differences to zero filling, in points.
@@ -188,9 +232,15 @@ class Section:
         """All records of the section."""
         return tuple(record for table in self.tables for record in table.records)
 
+    def table(self, setup: str, partition: str) -> Table | None:
+        """Return the table of a column, None without one."""
+        return next((one for one in self.tables if (one.setup, one.partition) == (setup, partition)), None)
 
-def sections(records: Iterable[Record]) -> tuple[Section, ...]:
+
+def sections(records: Iterable[Record], comparisons: Comparisons = NOT_COMPARED) -> tuple[Section, ...]:
     """Sort records into sections: real data first, the paper's before others, tables in the paper's order.
+
+    `comparisons` are those that the tables may show, of these records or of others.
 
     Raises FedfeatError, naming both, if two records stand for the same case.
     """
@@ -198,7 +248,7 @@ def sections(records: Iterable[Record]) -> tuple[Section, ...]:
     for record in records:
         by_axes[_axes(record)].append(record)
     order = sorted(by_axes, key=lambda axes: (axes.synthetic, not axes.paper_data, repr(axes)))
-    return tuple(Section(axes, _tables(axes, by_axes[axes])) for axes in order)
+    return tuple(Section(axes, _tables(axes, by_axes[axes], comparisons)) for axes in order)
 
 
 def _axes(record: Record) -> Axes:
@@ -214,12 +264,13 @@ def _axes(record: Record) -> Axes:
     )
 
 
-def _tables(axes: Axes, records: list[Record]) -> tuple[Table, ...]:
+def _tables(axes: Axes, records: list[Record], comparisons: Comparisons) -> tuple[Table, ...]:
     variants = _variants(records)
     by_column: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
         by_column[record.setup, record.partition].append(record)
-    return tuple(_table(axes, *column, by_column[column], variants) for column in sorted(by_column, key=_column_order))
+    tables = (_table(axes, *column, by_column[column], variants) for column in sorted(by_column, key=_column_order))
+    return tuple(replace(table, comparisons=comparisons) for table in tables)
 
 
 def _variants(records: list[Record]) -> dict[tuple[str, str], str]:

@@ -6,8 +6,8 @@ after Holm for the comparisons that belong together, must leave out the value th
 initialisation and order of batches happened: all seeds must lie on the same side of it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ LEVEL = 0.05
 """Share of families of comparisons without any difference in which one may be found by chance."""
 
 Verdict = Literal["above", "below", "undecided"]
+MARKS: Mapping[Verdict, str] = {"above": "▲", "below": "▼", "undecided": ""}
+"""What stands beside a difference."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,23 @@ class Difference:
     test_rows: int
     against: float = 0.0
 
+    @property
+    def text(self) -> str:
+        """The mean with its interval, for a cell."""
+        # Adding 0.0 turns the -0.00 of a rounded loss into 0.00.
+        mean, low, high = (f"{round(value, 2) + 0.0:+.2f}" for value in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
+
     def reversed(self) -> "Difference":
         """Return the difference of the second method to the first."""
         seeds = tuple(-one for one in self.seeds)
         return Difference(-self.mean, -self.high, -self.low, self.p, seeds, self.test_rows, -self.against)
+
+    def rounded(self, digits: int) -> "Difference":
+        """Return it with rounded numbers of points."""
+        mean, low, high = (round(value, digits) for value in (self.mean, self.low, self.high))
+        seeds = tuple(round(one, digits) for one in self.seeds)
+        return replace(self, mean=mean, low=low, high=high, seeds=seeds)
 
 
 @dataclass(frozen=True)
@@ -67,8 +82,8 @@ class Outcome:
 
 
 def difference(
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Sequence[float] | Floats,
+    second: Sequence[float] | Floats,
     first_draws: Floats,
     second_draws: Floats,
     test_rows: int,
@@ -87,7 +102,7 @@ def difference(
     seeds = tuple(100 * (float(a) - float(b)) for a, b in zip(first, second, strict=True))
     draws = 100 * (first_draws - second_draws).mean(axis=0)
     draws = draws[~np.isnan(draws)]
-    # The inner ends would be tighter than p: with "lower" and "higher" both say the same about `against`.
+    # Interpolated ends could contradict p: with "lower" and "higher" both say the same about `against`.
     tail = LEVEL / 2
     low = float(np.quantile(draws, tail, method="lower"))
     high = float(np.quantile(draws, 1 - tail, method="higher"))
@@ -127,7 +142,7 @@ def _outcome(one: Difference, p: float | None) -> Outcome:
     if p is None:
         return Outcome("undecided", None, shortage(len(one.seeds), one.test_rows))
     if p > LEVEL:
-        return Outcome("undecided", p, "the interval is too wide")
+        return Outcome("undecided", p, "not significant")
     if one.mean > one.against and all(seed > one.against for seed in one.seeds):
         return Outcome("above", p)
     if one.mean < one.against and all(seed < one.against for seed in one.seeds):

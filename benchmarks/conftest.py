@@ -18,8 +18,9 @@ from fedfeat.data.partition import Counts
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, Result, execute
 from fedfeat.plan import CaseSkipped, Plan, Resources, plan
-from fedfeat.results import leaderboard, listing, store
+from fedfeat.results import leaderboard, listing, pairing, store
 from fedfeat.results.bounds import violations
+from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.record import Record
 
 GROUPS = ("paper", "all")
@@ -381,15 +382,26 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     try:
         records = store.read(selection.records)
-        leaderboard.write_board(selection.records, records)
+        comparisons = _comparisons(terminalreporter, selection.records, records)
+        leaderboard.write_board(selection.records, records, comparisons)
     except (FedfeatError, OSError) as error:
         terminalreporter.write_line(f"no board: {error}", red=True)
         return
     terminalreporter.section("leaderboard")
-    terminalreporter.write_line(leaderboard.render([record for record in records if record.case_id in seen]))
+    own = [record for record in records if record.case_id in seen]
+    terminalreporter.write_line(leaderboard.render(own, comparisons=comparisons))
     for replaced in sorted({str(value) for name, value in properties if name == "replaced"}):
         terminalreporter.write_line(f"replaced the record of {replaced}")
     terminalreporter.write_line(f"records and board: {selection.records.resolve()}")
+
+
+def _comparisons(terminalreporter: Any, folder: Path, records: list[Record]) -> Comparisons:
+    """Return the comparisons of the records; none, with a word about it, if a sidecar is damaged."""
+    try:
+        return pairing.compare_all(records, pairing.scores_in(folder))
+    except FedfeatError as error:
+        terminalreporter.write_line(f"no intervals on the board: {error}", red=True)
+        return Comparisons()
 
 
 def _reports(terminalreporter: Any) -> Iterator[pytest.TestReport]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fedfeat.commands.places import LEADERBOARD, RECORDS, Commands
-from fedfeat.results import staleness, store
+from fedfeat.results import comparisons, staleness, store
 from fedfeat.results.files import write_together
 from fedfeat.results.publish import board_of
 
@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         show=lambda canary: print(canaries.line(canary), flush=True),
     )
     published = store.read(arguments.to / "records")
-    board = [(arguments.to / "README.md", board_of(published, findings.is_stale).encode())] if published else []
+    text = board_of(published, findings.is_stale, comparisons.read(arguments.to))
+    board = [(arguments.to / "README.md", text.encode())] if published else []
     write_together([(arguments.to / staleness.NAME, findings.to_json().encode()), *board])
     stale = sum(map(findings.is_stale, published))
     print(f"{arguments.to / staleness.NAME}: core {findings.core}, {stale} of {len(published)} records are stale")

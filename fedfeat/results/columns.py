@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fedfeat.results.board import Row, Table
 from fedfeat.results.record import Record
+from fedfeat.results.significance import MARKS
 
 NOTHING = "–"  # noqa: RUF001 (an en dash on purpose: a hyphen looks like a minus sign)
 """Stands for a number that there is not."""
@@ -63,8 +64,10 @@ def _method(_: Table, row: Row) -> str:
 
 
 def _rank(table: Table, row: Row) -> str:
-    rank = table.rank(row)
-    return NOTHING if rank is None else str(rank)
+    rank, interval = table.rank(row), table.rank_interval(row)
+    if rank is None:
+        return NOTHING
+    return str(rank) if interval is None else f"{rank} [{interval[0]}, {interval[1]}]"
 
 
 def _each_seed(table: Table, row: Row) -> str:
@@ -77,7 +80,13 @@ def _each_seed(table: Table, row: Row) -> str:
 
 
 def _gain(table: Table, row: Row) -> str:
-    return "baseline" if row is table.baseline else number(table.gain(row), "+")
+    if row is table.baseline:
+        return "baseline"
+    compared = table.outcome(row)
+    if compared is None:
+        return number(table.gain(row), "+")
+    difference, outcome = compared
+    return f"{difference.text} {MARKS[outcome.verdict]}".strip()
 
 
 def _one_modality(table: Table, row: Row) -> str:

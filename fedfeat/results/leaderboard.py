@@ -8,11 +8,14 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from fedfeat.results.board import STALE, Axes, Row, Section, Table, sections
+from fedfeat.results import claims
+from fedfeat.results.board import NOT_COMPARED, STALE, Axes, Row, Section, Table, sections
+from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.columns import COLUMNS, NOTHING, label, mean
+from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.files import write_bytes
 from fedfeat.results.record import Record
-from fedfeat.results.significance import shortage
+from fedfeat.results.significance import MARKS, shortage
 
 BOARD = "leaderboard.md"
 
@@ -22,32 +25,35 @@ def render(
     intro: str = "",
     figure: Callable[[Table], str] | None = None,
     stale: Callable[[Record], bool] = lambda record: False,
+    comparisons: Comparisons = NOT_COMPARED,
 ) -> str:
     """Return the board of all records; `intro` is a paragraph below its title.
 
     `figure` gives the address of a table's training curves; None: the board has no pictures. `stale` says which records
-    the canaries no longer vouch for; their rows are marked.
+    the canaries no longer vouch for; their rows are marked. `comparisons` give intervals and the paper's claims; those
+    of other records are ignored.
     Raises FedfeatError if two records stand for the same case.
     """
-    found = sections(replace(one, marks=[*one.marks, STALE]) if stale(one) else one for one in records)
+    marked = (replace(one, marks=[*one.marks, STALE]) if stale(one) else one for one in records)
+    found = sections(marked, comparisons)
     blocks = ["# Leaderboard", *([intro] if intro else [])]
     if not found:
         blocks.append("No records yet. Run `pytest benchmarks` to make some.")
     for section in found:
-        blocks += _section(section, figure)
+        blocks += _section(section, figure, comparisons)
     if found:
         blocks += _legend([table for section in found for table in section.tables])
     return "\n\n".join(blocks) + "\n"
 
 
-def write_board(folder: Path, records: Iterable[Record]) -> Path:
+def write_board(folder: Path, records: Iterable[Record], comparisons: Comparisons = NOT_COMPARED) -> Path:
     """Write the board of the records as `leaderboard.md` into a records folder, atomically; return its path."""
     path = folder / BOARD
-    write_bytes(path, render(records).encode())
+    write_bytes(path, render(records, comparisons=comparisons).encode())
     return path
 
 
-def _section(section: Section, figure: Callable[[Table], str] | None) -> list[str]:
+def _section(section: Section, figure: Callable[[Table], str] | None, comparisons: Comparisons) -> list[str]:
     blocks = [f"## {_plain(_title(section.axes))}", _data_note(section.axes)]
     if len(section.tables) > 1:
         blocks += [f"### Mean macro AUC at a glance, {_data(section.axes)}", _overview(section)]
@@ -56,7 +62,7 @@ def _section(section: Section, figure: Callable[[Table], str] | None) -> list[st
         if figure:
             name = _plain(f"{table.setup} {table.partition}, {_data(table.axes)}")
             blocks.append(f"![Validation macro AUC by round, {name}]({figure(table)})")
-    return [*blocks, _provenance(section)]
+    return [*blocks, *_claims(section, comparisons), _provenance(section)]
 
 
 def _title(axes: Axes) -> str:
@@ -126,6 +132,23 @@ def _table(table: Table) -> list[str]:
             "\n".join(f"- Failed: `{one.case_id}`: {_plain(one.error or 'no reason given')}" for one in failed)
         )
     return blocks
+
+
+def _claims(section: Section, comparisons: Comparisons) -> list[str]:
+    """Return the paper's claims and what the section says to them; nothing where no pair of them is compared."""
+    judged = claims.judge(section, comparisons)
+    if not judged:
+        return []
+    rows = [
+        [claim.claim, claim.paper, one.here or NOTHING, f"{one.verdict}{f' ({one.reason})' if one.reason else ''}"]
+        for claim, one in judged
+    ]
+    return [
+        f"### The paper's claims on {_plain(_data(section.axes))}",
+        "Differences are in points of macro AUC, the first method less the second. A claim holds if all of its "
+        "comparisons are significantly above, and fails if any is significantly below; else it is undecided.",
+        _markdown(["claim", "paper", "here", "verdict"], rows, ["left"] * 4),
+    ]
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -213,6 +236,16 @@ def _legend(tables: Sequence[Table]) -> list[str]:
     lines = [f"- {column.heading}: {column.meaning}" for column in columns]
     if any(STALE in row.marks for table in tables for row in table.rows):
         lines.append(f"- {STALE}: made by an older core of the package, whose canary cases now give other scores")
+    if any(table.outcome(row) or table.rank_interval(row) for table in tables for row in table.rows):
+        lines.append(
+            f"- [low, high]: 95 % interval of a gain or rank from {DRAWS:,} draws of the test patients, the same for "
+            "all methods; how much another training would differ is not in it, so the seeds are asked as well"
+        )
+        lines.append(
+            f"- {MARKS['above']}, {MARKS['below']}: significantly above, below: the interval, adjusted after Holm for "
+            "all methods against zero filling in the table (or for all comparisons of a claim), leaves out 0 (or the "
+            "margin), and all seeds agree"
+        )
     lines.append(
         f"- {NOTHING}: no such number, or not for all seeds: means never leave out a seed that another row has"
     )

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results import staleness, store
-from fedfeat.results.board import Table, sections
+from fedfeat.results import comparisons, pairing, staleness, store
+from fedfeat.results.board import NOT_COMPARED, Table, sections
+from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.figures import curves, curves_name
 from fedfeat.results.files import write_together
 from fedfeat.results.leaderboard import render
@@ -31,7 +32,8 @@ class Published:
 def publish(runs: Path, to: Path) -> Published:
     """Copy the passed records of a folder, with their sidecars, to `to`/records and rewrite the board `to`/README.md.
 
-    The training curves of every table go to `to`/figures.
+    The training curves of every table go to `to`/figures, and the differences of methods, which need the scores, to
+    `to`/comparisons.json.
 
     Raises FedfeatError, and changes nothing, if there is no record, if a passed one was made on a tree that was not
     clean, or if a record or sidecar on either side cannot be read.
@@ -46,25 +48,47 @@ def publish(runs: Path, to: Path) -> Published:
     target = to / "records"
     by_id = {record.case_id: record for record in (*store.read(target), *passed)}
     board = to / "README.md"
-    text = board_of(by_id.values(), staleness.read(to).is_stale)
     sidecars, records, outdated = _contents(runs, target, passed)
+    found_differences = _compared(runs, to, passed, by_id.values())
+    text = board_of(by_id.values(), staleness.read(to).is_stale, found_differences)
     pictures = {to / name: picture for name, picture in figures_of(by_id.values()).items()}
-    # Records come after the sidecars they need, and the board after the records and pictures it shows.
-    write_together([*sidecars.items(), *records.items(), *pictures.items(), (board, text.encode())])
+    differences = {to / comparisons.NAME: found_differences.to_json().encode()}
+    if found_differences == NOT_COMPARED and not (to / comparisons.NAME).exists():
+        differences = {}
+    # Records come after the sidecars they need, and the board after what it shows.
+    write_together(
+        [*sidecars.items(), *records.items(), *pictures.items(), *differences.items(), (board, text.encode())]
+    )
     for path in outdated:
         path.unlink(missing_ok=True)
     failed = tuple(record for record in found if record.status == "failed")
     return Published(passed, failed, board, len(by_id))
 
 
-def board_of(records: Iterable[Record], stale: Callable[[Record], bool] = lambda record: False) -> str:
-    """Return the text of the board that is committed with these records; `stale` says which no longer hold."""
-    return render(records, INTRO, _figure, stale)
+def board_of(
+    records: Iterable[Record],
+    stale: Callable[[Record], bool] = lambda record: False,
+    comparisons: Comparisons = NOT_COMPARED,
+) -> str:
+    """Return the text of the board that is committed with these records and comparisons.
+
+    `stale` says which records no longer hold.
+    """
+    return render(records, INTRO, _figure, stale, comparisons)
 
 
 def figures_of(records: Iterable[Record]) -> dict[str, bytes]:
     """Return the pictures that this board shows, by their paths from its folder."""
     return {_figure(table): curves(table) for section in sections(records) for table in section.tables}
+
+
+def _compared(runs: Path, to: Path, copied: Sequence[Record], records: Iterable[Record]) -> Comparisons:
+    """Return the comparisons of all records on the board, and the stored ones where scores are no longer there."""
+    records = tuple(records)
+    own = {record.case_id for record in copied}
+    new, published = pairing.scores_in(runs), pairing.scores_in(to / "records")
+    found = pairing.compare_all(records, lambda record: new(record) if record.case_id in own else published(record))
+    return found.filled_up(comparisons.read(to).among(records))
 
 
 def _figure(table: Table) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedfeat.results import publish, staleness, store
+from fedfeat.results import comparisons, pairing, publish, staleness, store
 from fedfeat.results.board import sections
 from fedfeat.results.figures import curves, curves_name
 
@@ -17,9 +17,24 @@ HOME = Path(__file__).parents[2] / "leaderboard"
 def test_the_committed_records_give_the_committed_board() -> None:
     records = store.read(HOME / "records")
     assert records
-    assert publish.board_of(records, staleness.read(HOME).is_stale) == (HOME / "README.md").read_text(
-        encoding="utf-8"
-    ), "run `fedfeat publish --records leaderboard/records`"
+    board = publish.board_of(records, staleness.read(HOME).is_stale, comparisons.read(HOME))
+    assert board == (HOME / "README.md").read_text(encoding="utf-8"), (
+        "run `fedfeat publish --records leaderboard/records`"
+    )
+
+
+def test_the_committed_comparisons_are_of_the_committed_records_and_scores() -> None:
+    records, stored = store.read(HOME / "records"), comparisons.read(HOME)
+    assert stored.compared
+    assert stored.among(records) == stored
+    by_id = {record.case_id: record for record in records}
+    for one in stored.compared:
+        first, second = ([by_id[case] for case in cases] for cases in (one.first, one.second))
+        assert stored.of(first, second, one.difference.against) == one.difference
+    again = pairing.compare_all(records, pairing.scores_in(HOME / "records"))
+    assert [one.difference.mean for one in again.compared] == pytest.approx(
+        [one.difference.mean for one in stored.compared], abs=1e-3
+    )
 
 
 def test_the_boards_pictures_are_there_and_no_others() -> None:

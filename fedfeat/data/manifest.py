@@ -1,6 +1,7 @@
 """The user's own studies: a CSV of images and reports (see docs/manifest.md)."""
 
 import hashlib
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
+from fedfeat.data.images import grey
 from fedfeat.data.studies import COLUMNS, SPLITS, Pool, Setup, StudyTable
 from fedfeat.errors import FedfeatError
 
@@ -90,9 +92,15 @@ def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             StringIO(text), sep=separator, dtype=str, keep_default_na=False, header=None, skip_blank_lines=False
         ).fillna("")
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        unclosed = re.search(r"EOF inside string starting at row (\d+)", str(error))  # pandas counts from 0
+        if unclosed:
+            raise FedfeatError(
+                f"{path}: row {int(unclosed[1]) + 1}: a quote is opened and never closed; close it, or write two"
+            ) from error
         raise FedfeatError(f"{path}: not a CSV ({error}); see docs/manifest.md for the format") from error
     cells = cells.apply(lambda column: column.str.strip())
     frame = cells.iloc[1:].set_axis(cells.iloc[0].tolist(), axis=1).reset_index(drop=True)
+    frame = frame.loc[:, frame.columns != ""]  # spreadsheets leave empty columns behind
     frame = frame[(frame != "").any(axis=1)]  # the index goes on counting the lines left out
     missing = [name for name in REQUIRED if name not in frame.columns]
     if missing:
@@ -103,11 +111,19 @@ def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         raise FedfeatError(
             f"{path}: no label column; name each as {LABEL_PREFIX}<name>, for example {LABEL_PREFIX}Edema"
         )
+    if LABEL_PREFIX in frame.columns:
+        raise FedfeatError(f"{path}: the column {LABEL_PREFIX!r} names no label; name it {LABEL_PREFIX}<name>")
     if not len(frame):
         raise FedfeatError(f"{path}: the manifest has no rows; add one row an image with its report")
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise FedfeatError(f"{path}: column {repeated[0]!r} stands twice; rename or remove one")
+    again = frame.index[frame.duplicated()]
+    if len(again):
+        first = frame.index[(frame == frame.loc[again[0]]).all(axis=1)][0]
+        raise FedfeatError(
+            f"{path}: rows {first + 2} and {again[0] + 2} are the same in every column; remove one of them"
+        )
     return frame, notes
 
 
@@ -140,12 +156,23 @@ def _splits(path: Path, frame: pd.DataFrame) -> "pd.Series[str]":
 
 
 def _locate(path: Path, folder: Path, row: int, key: str) -> Path:
-    place = (folder / key).resolve()
+    try:
+        place = (folder / key).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a NUL; links in a circle (RuntimeError before Python 3.13)
+        raise _unreadable(path, row, key, str(error)) from error
     if not place.is_relative_to(folder):
         raise FedfeatError(
             f"{path}: row {row + 2}: image {key!r} lies outside the manifest's folder; use paths below it"
         )
+    if place.exists() and not place.is_file():  # reading a named pipe would wait for ever
+        raise _unreadable(path, row, key, "it is no file")
     return place
+
+
+def _unreadable(path: Path, row: int, key: str, reason: str) -> FedfeatError:
+    return FedfeatError(
+        f"{path}: row {row + 2}: image {key!r} cannot be read ({reason}); restore the file or leave the column empty"
+    )
 
 
 def _content(path: Path, folder: Path, frame: pd.DataFrame) -> str:
@@ -155,19 +182,15 @@ def _content(path: Path, folder: Path, frame: pd.DataFrame) -> str:
         if key:
             try:
                 digest.update(_locate(path, folder, row, key).read_bytes())
-            except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-                raise FedfeatError(
-                    f"{path}: row {row + 2}: image {key!r} cannot be read ({getattr(error, 'strerror', error)}); "
-                    "restore the file or leave the column empty"
-                ) from error
+            except OSError as error:
+                raise _unreadable(path, row, key, str(error.strerror)) from error
     return digest.hexdigest()
 
 
 def _open(path: Path, folder: Path, row: int, key: str) -> Image.Image:
     try:
         with Image.open(_locate(path, folder, row, key)) as picture:
-            picture.load()
-            return picture
+            return grey(picture)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FedfeatError(
             f"{path}: row {row + 2}: image {key!r} cannot be decoded ({error}); "

@@ -19,7 +19,7 @@ from fedfeat.data.studies import UNCERTAIN, StudyTable
 from fedfeat.errors import FedfeatError
 
 MODALITIES = ("image", "text")  # also the order in which features are concatenated
-DECODER_VERSION = 1  # raise it when `images.square` changes what it returns
+DECODER_VERSION = 2  # raise it when `images.square` changes what it returns
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The user's own studies: what a manifest may hold, and what is said of one that is wrong."""
 
 import csv
+import os
 import struct
 import warnings
 import zlib
@@ -179,7 +180,7 @@ def test_splits_are_near_seventy_ten_and_twenty_percent(write: Callable[..., Pat
     found = [split_of(f"patient {number}") for number in range(10_000)]
     shares = [found.count(name) / 10_000 for name in ("train", "validate", "test")]
     assert shares == pytest.approx([0.7, 0.1, 0.2], abs=0.015)
-    table = load(write("patient_id,image,report,label:Edema", *(f"p{n % 30},,x,1" for n in range(90))))
+    table = load(write("patient_id,image,report,label:Edema", *(f"p{n % 30},,report {n},1" for n in range(90))))
     assert (table.rows.groupby("patient")["split"].nunique() == 1).all()
     assert table.rows["split"].tolist() == [split_of(patient) for patient in table.rows["patient"]]
 
@@ -218,7 +219,9 @@ SPLIT = "patient_id,image,report,label:Edema,split"
         ((HEADER, ROWS[0], ROWS[1] + ",surplus"), ("not a CSV", "line 3")),
         ((HEADER, *(row + "," for row in ROWS)), ("not a CSV", "line 2")),
         ((HEADER, "1,a.png,No edema, no effusion.,0,0"), ("not a CSV", "line 2")),
-        ((HEADER, '1,a.png,"No end,0,0'), ("not a CSV",)),
+        ((HEADER, ROWS[0], '1,a.png,"No end,0,0', ROWS[1]), ("row 3", "a quote is opened and never closed")),
+        ((HEADER, *ROWS, ROWS[1]), ("rows 3 and 6 are the same in every column", "remove one")),
+        (("patient_id,image,report,label:", GOOD), ("'label:' names no label", "label:<name>")),
     ],
 )
 def test_what_is_wrong_is_named(write: Callable[..., Path], lines: tuple[str, ...], says: tuple[str, ...]) -> None:
@@ -272,6 +275,35 @@ def test_an_image_that_cannot_be_decoded_is_named(write: Callable[..., Path], tm
     message = complaint(path, lambda: prepared(table, tmp_path))
     assert "image 'scans/bad.jpg' cannot be decoded" in message
     assert "row 6" in message
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "circle"])
+def test_what_is_no_file_is_no_image(write: Callable[..., Path], tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "odd.png"
+    make = {"folder": place.mkdir, "pipe": lambda: os.mkfifo(place), "circle": lambda: place.symlink_to(place)}
+    make[kind]()
+    message = complaint(write(HEADER, ROWS[0], "4,odd.png,x,1,0"))
+    assert "row 3: image 'odd.png' cannot be read" in message
+    assert "restore the file" in message
+
+
+def test_a_picture_of_numbers_without_a_range_is_named(write: Callable[..., Path], tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "float.tif")
+    path = write(HEADER, ROWS[0], "4,float.tif,x,1,0")
+    table = load(path)
+    message = complaint(path, lambda: prepared(table, tmp_path))
+    assert "row 3: image 'float.tif' cannot be decoded (floating-point values" in message
+    assert "save it with 8 or 16 bits" in message
+
+
+def test_empty_columns_of_a_spreadsheet_are_ignored(write: Callable[..., Path]) -> None:
+    table = load(write(f"{HEADER},,", *(f"{row},," for row in ROWS)))
+    assert table.labels == ("Edema", "Pleural Effusion")
+    assert len(table) == 4
+
+
+def test_rows_that_differ_anywhere_are_no_duplicates(write: Callable[..., Path]) -> None:
+    assert len(load(write(f"{HEADER},study", "1,,Clear.,0,0,first", "1,,Clear.,0,0,second"))) == 2
 
 
 def test_a_link_that_leads_out_is_named(write: Callable[..., Path], tmp_path: Path) -> None:

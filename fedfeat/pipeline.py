@@ -95,6 +95,9 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     if not members:
         raise FedfeatError(f"{case.case_id}: no client has a row to train on; use fewer clients or more studies")
     record = replace(record, clients=_holdings(plan, clients), notes=[*record.notes, *_empty_clients(clients)])
+    untrained = rounds.first_context(classifier, plan.imputer, training, case.seed)
+    for missing in _to_fill(plan):  # what a method cannot do shows here, not after the last round
+        _try_to_fill(plan.imputer, untrained, missing)
     validation, test = (evaluation_studies(plan, split) for split in ("validate", "test"))
     outcome = rounds.federate(
         classifier, plan.imputer, members, validation, training, case.aggregation, case.seed, progress
@@ -217,13 +220,10 @@ def _traffic(plan: Plan, outcome: Outcome) -> dict[str, Any]:
 
 
 def _costs(plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome) -> dict[str, Any]:
-    kinds = {client.kind for client in plan.partition.clients}
-    complete = plan.imputer.nothing_missing
     counted = {"classifier": cost.classifier_macs(classifier, plan.preset.image_size, plan.preset.report_length)}
-    for missing, kind in (("text", "image"), ("image", "text")):
-        if kind in kinds and plan.imputer.takes_part(kind) and not complete:
-            _try_to_fill(plan.imputer, ctx, missing)
-            counted[f"fill_{missing}"] = cost.fill_macs(plan.imputer, ctx, missing)
+    for missing in _to_fill(plan):
+        _try_to_fill(plan.imputer, ctx, missing)
+        counted[f"fill_{missing}"] = cost.fill_macs(plan.imputer, ctx, missing)
     return {
         "parameters": {
             "classifier": cost.parameter_count(classifier),
@@ -234,6 +234,14 @@ def _costs(plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome) -
         },
         "unsupported_ops": {name: dict(macs.unsupported) for name, macs in counted.items()},
     }
+
+
+def _to_fill(plan: Plan) -> list[str]:
+    """Return the modalities that clients lack and the method fills."""
+    if plan.imputer.nothing_missing:
+        return []
+    kinds = {client.kind for client in plan.partition.clients if plan.imputer.takes_part(client.kind)}
+    return [missing for missing, kind in (("text", "image"), ("image", "text")) if kind in kinds]
 
 
 def _try_to_fill(imputer: Imputer, ctx: Context, missing: str) -> None:

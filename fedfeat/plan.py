@@ -1,5 +1,6 @@
 """A case with everything that it needs, loaded and checked before anything is trained."""
 
+import json
 import platform
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
@@ -21,6 +22,7 @@ from fedfeat.machine import device_of
 from fedfeat.models import weights
 from fedfeat.models.weights import Start
 from fedfeat.presets import Preset
+from fedfeat.results.bounds import least_labels
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
     setup = partition.setup_of(prepared.table, case.setup, counts)
     if isinstance(setup, str):
         raise CaseSkipped(setup)
-    reason = imputer.applies(sorted(set(counts.kinds())))
+    reason = _why_not(imputer, counts)
     if reason:
         raise CaseSkipped(f"{imputer.name} does not apply: {reason}")
     _check_evaluation(prepared, setup)
@@ -171,24 +173,44 @@ def _check_evaluation(prepared: Prepared, setup: Setup) -> None:
             raise FedfeatError(f"{source}: no row of the split {split!r} has both image and report; add some")
         targets, known = prepared.targets[rows], prepared.label_mask[rows]
         positive, negative = (known & (targets == 1)).any(0), (known & (targets == 0)).any(0)
-        if not (positive & negative).any():
+        scored = int((positive & negative).sum())
+        if not scored:
             raise FedfeatError(f"{source}: the {len(rows)} rows of {split!r} hold no label with both classes; add rows")
+        least = least_labels(source, len(prepared.labels))
+        if split == "test" and scored < least:  # the sanity bound would refuse the result, after all the training
+            raise FedfeatError(
+                f"{source}: the {len(rows)} rows of {split!r} hold both classes of {scored} label only, "
+                f"and of {len(prepared.labels)} labels at least {least} must be scored; add rows"
+            )
 
 
 def method_of(case: Case, resources: Resources) -> Imputer:
     """Return the case's method with its parameters.
 
     Raises:
-        FedfeatError: there is no such method, or it has no such parameter.
+        FedfeatError: there is no such method, it has no such parameter, or a record cannot hold its parameters.
     """
     outside = imputers.load(resources.imputer) if resources.imputer else None
     method = outside if outside and outside.name == case.method else imputers.get(case.method)
     try:
-        return method(**case.params)
-    except TypeError as error:
+        imputer = method(**case.params)
+        json.dumps(imputer.params, allow_nan=False)
+    except Exception as error:  # what a user's class may do when it is made
         known = ", ".join(entry.name for entry in fields(method)) or "none"
         raise FedfeatError(
-            f"method {case.method}: parameters {dict(case.params)} do not fit; it has: {known}"
+            f"method {case.method}: parameters {dict(case.params)} do not fit; it has: {known}; "
+            f"each needs a default that JSON can hold ({type(error).__name__}: {error})"
+        ) from error
+    return imputer
+
+
+def _why_not(imputer: Imputer, counts: Counts) -> str | None:
+    """Return why the method cannot be run with such clients, or None; raises FedfeatError if it does not say."""
+    try:
+        return imputer.applies(sorted(set(counts.kinds())))
+    except Exception as error:
+        raise FedfeatError(
+            f"method {imputer.name}: applies fails ({type(error).__name__}: {error}); it must return a reason or None"
         ) from error
 
 

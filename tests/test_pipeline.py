@@ -229,7 +229,14 @@ def imputer(folder: Path, body: str, parameter: str = "") -> Path:
     ("body", "error"),
     [
         ("raise RuntimeError('first line\\nsecond line')", "RuntimeError: first line second line"),
-        ("return {name: feature + float('nan') for name, feature in features.items()}", "Diverged: the loss is nan in"),
+        (
+            "return {name: feature + float('nan') for name, feature in features.items()}",
+            "BadFill: method mine: fill returned NaN or infinity for text in round 1 at client ",
+        ),
+        ("return {name: 0.5 for name in features}", "BadFill: method mine: fill returned float, no tensor, for text"),
+        ("return {name: feature.numpy() for name, feature in features.items()}", "BadFill: method mine: fill returned"),
+        ("return list(features.values())", "BadFill: method mine: fill returned list, not features by modality"),
+        ("return features if targets is not None else targets.shape", "AttributeError: 'NoneType' object has no"),
         ("return {name: feature[:, :3] for name, feature in features.items()}", r"BadFill: method mine: fill returned"),
         ("return {}", "BadFill: method mine: fill returned nothing for text"),
     ],
@@ -278,6 +285,33 @@ def test_a_method_whose_parameter_has_no_default_is_answered_in_one_line(resourc
     path = imputer(tmp_path, "return features", "value: float")
     with pytest.raises(FedfeatError, match="value"):
         plan(of_manifest("mine"), replace(resources, imputer=path))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "says"),
+    [
+        ("value: object = Imputer", "Object of type type is not JSON serializable"),
+        ("value: float = float('inf')", "Out of range float values"),
+        ("def __post_init__(self): raise ValueError('one\\ntwo')", "ValueError: one two"),
+        ("def applies(self, kinds): return kinds['image']", "method mine: applies fails (TypeError: "),
+    ],
+)
+def test_a_method_that_no_record_could_hold_is_refused_before_it_trains(
+    resources: Resources, tmp_path: Path, parameter: str, says: str
+) -> None:
+    path = imputer(tmp_path, "return features", parameter)
+    with pytest.raises(FedfeatError) as caught:
+        plan(of_manifest("mine"), replace(resources, imputer=path))
+    assert "method mine: " in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_method_that_cannot_fill_test_rows_fails_before_it_trains(resources: Resources, tmp_path: Path) -> None:
+    trained: list[int] = []
+    path = imputer(tmp_path, "return {name: feature + targets.sum() for name, feature in features.items()}")
+    with pytest.raises(CaseFailed, match="NoneType"):
+        run(of_manifest("mine"), replace(resources, imputer=path), lambda *of_a_round: trained.append(of_a_round[0]))
+    assert trained == []
 
 
 @pytest.mark.parametrize(

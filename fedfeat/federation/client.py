@@ -1,14 +1,16 @@
 """What a client does in a round, as a function of its arguments."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fedfeat.data.augment import augment, scaled
 from fedfeat.data.prepare import MODALITIES, Studies
-from fedfeat.federation.forward import filled
+from fedfeat.federation.forward import BadFill, filled, not_finite
 from fedfeat.imputers.base import Context, Imputer, Reply, State
 from fedfeat.models.classifier import Classifier, keys_of, masked_loss
 from fedfeat.models.training import NamedAdam, Training, batches
@@ -70,6 +72,7 @@ def train(
 
     Raises:
         Diverged: the loss is NaN or infinite; the message names round and client.
+        BadFill: it is so because the method's `fill` returned NaN or infinity; likewise.
     """
     names = ("client", member.number, "round", ctx.round)
     modalities = member.studies.modalities
@@ -92,7 +95,7 @@ def train(
     }
     with scoped(ctx.device, seed, "learn", *names):
         learning = replace(ctx, generator=torch_generator(seed, "learn", *names))
-        upload, own, metrics = _learnt(imputer, imputer.learn(learning, member.studies))
+        upload, own, metrics = _learnt(imputer, imputer.learn(learning, member.studies), _where(ctx, member))
     reply = Reply(
         client=member.number,
         kind=member.kind,
@@ -109,7 +112,11 @@ def copied(state: State, device: torch.device) -> State:
     return {key: value.detach().to(device, copy=True) for key, value in state.items()}
 
 
-def _learnt(imputer: Imputer, result: object) -> tuple[State, State, Mapping[str, float]]:
+def _where(ctx: Context, member: Member) -> str:
+    return f"in round {ctx.round} at client {member.number}"
+
+
+def _learnt(imputer: Imputer, result: object, where: str) -> tuple[State, State, Mapping[str, float]]:
     """Check what `learn` returned, and bring it to the CPU, detached."""
     if not (isinstance(result, tuple) and len(result) == 3 and all(isinstance(part, Mapping) for part in result)):
         raise TypeError(f"method {imputer.name}: learn must return (upload, own, metrics), three mappings")
@@ -119,8 +126,18 @@ def _learnt(imputer: Imputer, result: object) -> tuple[State, State, Mapping[str
         raise ValueError(
             f"method {imputer.name}: learn returned a metric {taken[0]!r}, a name that is the engine's own"
         )
+    for name, value in metrics.items():
+        if not _is_finite(value):  # no record can hold it, which would show after the last round only
+            raise ValueError(f"method {imputer.name}: learn returned {value!r} as the metric {name!r} {where}")
     cpu = torch.device("cpu")
-    return copied(upload, cpu), copied(own, cpu), metrics
+    return copied(upload, cpu), copied(own, cpu), {name: float(value) for name, value in metrics.items()}
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except (TypeError, ValueError):  # no number at all
+        return False
 
 
 def _local_epochs(
@@ -133,15 +150,20 @@ def _local_epochs(
         total = 0.0
         for index in batches(len(studies), training.batch_size, generator):
             batch = studies.batch(index.to(ctx.device))
-            loss = _loss(classifier, imputer, ctx, batch, _augmented(batch, training, generator))
+            loss, features = _loss(classifier, imputer, ctx, batch, _augmented(batch, training, generator))
             value = float(loss.detach())
-            if value != value or value in (float("inf"), float("-inf")):
-                raise Diverged(
-                    f"the loss is {value} in round {ctx.round} at client {member.number}; try a lower learning rate"
-                )
+            if not math.isfinite(value):
+                raise _why(value, imputer, ctx, member, not_finite(features, batch.present))
             adam.step(loss)
             total += value * len(index)
     return total / len(studies)
+
+
+def _why(value: float, imputer: Imputer, ctx: Context, member: Member, filled_wrong: str | None) -> Exception:
+    where = _where(ctx, member)
+    if filled_wrong:
+        return BadFill(f"method {imputer.name}: fill returned NaN or infinity for {filled_wrong} {where}")
+    return Diverged(f"the loss is {value} {where}; try a lower learning rate")
 
 
 def _augmented(batch: Studies, training: Training, generator: torch.Generator) -> Tensor | None:
@@ -150,10 +172,13 @@ def _augmented(batch: Studies, training: Training, generator: torch.Generator) -
     return augment(scaled(batch.images), training.rotation_degrees, training.flip, generator)
 
 
-def _loss(classifier: Classifier, imputer: Imputer, ctx: Context, batch: Studies, images: Tensor | None) -> Tensor:
+def _loss(
+    classifier: Classifier, imputer: Imputer, ctx: Context, batch: Studies, images: Tensor | None
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Return the loss of a batch, and the features that it was computed from."""
     with ctx.training.autocast(ctx.device):
         features = classifier.encode(batch, images)
         known = batch.targets.masked_fill(~batch.label_mask, float("nan"))
         complete: Mapping[str, Tensor] = filled(imputer, ctx, features, batch.present, known)
         logits = classifier.classify(complete)
-    return masked_loss(logits, batch.targets, batch.label_mask)
+    return masked_loss(logits, batch.targets, batch.label_mask), complete

@@ -26,8 +26,10 @@ def filled(
 
     `fill` sees detached features, and no targets at evaluation, whatever the caller has.
 
+    Values are not looked at here, which would make a GPU wait at every batch: see `not_finite`.
+
     Raises:
-        BadFill: a modality is not returned, or has another shape than its features.
+        BadFill: a modality is not returned as a tensor, or has another shape than its features.
     """
     if all(bool(mask.all()) for mask in present.values()):
         return dict(features)
@@ -43,13 +45,28 @@ def filled(
             result[name] = feature
             continue
         value = offered.get(name)
-        if value is None or value.shape != feature.shape:
-            got = "nothing" if value is None else f"shape {tuple(value.shape)}"
+        if not isinstance(value, Tensor) or value.shape != feature.shape:
+            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else _named(value)
             raise BadFill(f"method {imputer.name}: fill returned {got} for {name}, not shape {tuple(feature.shape)}")
         if value.device != feature.device:
             raise BadFill(f"method {imputer.name}: fill returned {name} on {value.device}, not on {feature.device}")
         result[name] = torch.where(present[name][:, None], feature, value.detach().to(feature.dtype))
     return result
+
+
+def _named(value: object) -> str:
+    return "nothing" if value is None else f"{type(value).__name__}, no tensor,"
+
+
+def not_finite(features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> str | None:
+    """Return a modality that the method filled with NaN or infinity, given what `filled` returned; None if it did not.
+
+    None also where features of rows that are present are not finite: a method cannot make sense of those.
+    """
+    finite = {name: feature.detach().isfinite().all(dim=1) for name, feature in features.items()}
+    if not all(bool(rows[present[name]].all()) for name, rows in finite.items()):
+        return None
+    return next((name for name, rows in finite.items() if not bool(rows.all())), None)
 
 
 def predict(classifier: Classifier, imputer: Imputer, ctx: Context, studies: Studies) -> Tensor:

@@ -80,10 +80,11 @@ def federate(
 
     Raises:
         FedfeatError: no label of the validation rows has both classes, so that no round can be chosen.
-        client.Diverged: a loss is not finite.
+        client.Diverged: a loss, or a score of the aggregated model, is not finite.
+        forward.BadFill: the method's `fill` does not return what it must.
     """
     aggregate = rule(aggregation)
-    shared, own = imputer.init(_dims(classifier), torch_generator(seed, "init", imputer.name))
+    shared, own = _first(classifier, imputer, seed)
     states = {member.number: ClientState(own=own) for member in members}
     global_state: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
     scores = [_score(classifier, imputer, _context(classifier, shared, training, 0, seed), validation)]
@@ -104,7 +105,7 @@ def federate(
         shared = imputer.merge(shared, replies, number)
         client.restore(classifier, global_state)
         evaluation = _context(classifier, shared, training, number, seed)
-        scores.append(_score(classifier, imputer, evaluation, validation))
+        scores.append(_score(classifier, imputer, evaluation, validation, replies))
         if scores[-1] > max(scores[1:-1], default=-1.0):  # the untrained model is never the one that is tested
             best, best_state, best_shared = number, client.copied(global_state, CPU), shared
         history.append(_entry(number, time.perf_counter() - start, scores[-1], replies))
@@ -119,6 +120,11 @@ def federate(
         traffic=traffic,
         rows_trained=sum(len(member.studies) for member in members) * training.local_epochs * training.rounds,
     )
+
+
+def first_context(classifier: Classifier, imputer: Imputer, training: Training, seed: int) -> Context:
+    """Return the method's context for evaluating the untrained model."""
+    return _context(classifier, _first(classifier, imputer, seed)[0], training, 0, seed)
 
 
 def evaluation_context(classifier: Classifier, outcome: Outcome, training: Training, seed: int) -> Context:
@@ -138,6 +144,10 @@ def _traffic(global_state: State, shared: State, member: Member, reply: Reply) -
     return Traffic(size_of(reply.model), size_of(reply.method), size_of(held), size_of(shared))
 
 
+def _first(classifier: Classifier, imputer: Imputer, seed: int) -> tuple[State, State]:
+    return imputer.init(_dims(classifier), torch_generator(seed, "init", imputer.name))
+
+
 def _dims(classifier: Classifier) -> Dims:
     return Dims(classifier.width, classifier.head.out_features)
 
@@ -149,9 +159,19 @@ def _context(classifier: Classifier, shared: State, training: Training, number: 
     return Context(classifier, _dims(classifier), here, {}, training, "train", number, generator, device)
 
 
-def _score(classifier: Classifier, imputer: Imputer, ctx: Context, validation: Studies) -> float:
+def _score(
+    classifier: Classifier, imputer: Imputer, ctx: Context, validation: Studies, replies: Sequence[Reply] = ()
+) -> float:
+    """Return the macro AUC on the validation rows; `replies` are those that the model is made of."""
     with scoped(ctx.device, 0, "evaluation"):
         logits = predict(classifier, imputer, ctx, validation)
+    if not bool(logits.isfinite().all()):
+        # A client's last step can spoil its model after a finite loss.
+        spoilt = [r.client for r in replies if not all(bool(value.isfinite().all()) for value in r.model.values())]
+        whose = f" (client {spoilt[0]}'s model is not)" if spoilt else ""
+        raise client.Diverged(
+            f"validation scores are not finite after round {ctx.round}{whose}; try a lower learning rate"
+        )
     score = macro_auc(logits.numpy(), validation.targets.cpu().numpy(), validation.label_mask.cpu().numpy()).macro
     if score is None:
         raise FedfeatError(

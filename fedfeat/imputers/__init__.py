@@ -64,7 +64,7 @@ def file_of(method: type[Imputer]) -> Path:
 def _method_in(path: Path, module_name: str | None) -> type[Imputer]:
     try:
         module = importlib.import_module(module_name) if module_name else _import_file(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that calls sys.exit() would end the session in silence
         raise FedfeatError(
             f"{path}: the method cannot be imported ({type(error).__name__}: {error}); mend the file"
         ) from error

@@ -1,7 +1,8 @@
 """Local training is a function of its arguments, and one client with all the data is plain training."""
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fedfeat.data.augment import augment, scaled
 from fedfeat.data.prepare import Prepared, Studies
 from fedfeat.federation import client
 from fedfeat.federation.client import ClientState, Diverged, Member
+from fedfeat.federation.forward import BadFill
 from fedfeat.federation.rounds import federate
 from fedfeat.imputers.base import Context, Reply
 from fedfeat.imputers.fin import FIN
@@ -146,8 +148,41 @@ def test_an_infinite_loss_names_round_and_client(
     model = make_classifier()
     with torch.no_grad():
         model.head.bias.fill_(float("inf"))
-    with pytest.raises(Diverged, match="in round 1 at client 0"):
+    with pytest.raises(Diverged, match="the loss is nan in round 1 at client 0; try a lower learning rate"):
         train(model, make_context(model), member, Zero())
+
+
+@dataclass(frozen=True)
+class Poison(Zero):
+    """Fills with what no loss survives."""
+
+    name = "poison"
+    value: float = math.nan
+
+    def fill(self, ctx, features, present, targets):  # type: ignore[no-untyped-def]
+        return {name: torch.full_like(feature, self.value) for name, feature in features.items()}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_fill_that_is_not_finite_is_told_from_a_rate_that_is_too_high(
+    make_prepared: Callable[..., Prepared], make_classifier: Make, make_context: Callable[..., Context], value: float
+) -> None:
+    (member,) = members(make_prepared(PATIENTS), "text")
+    model = make_classifier()
+    message = "method poison: fill returned NaN or infinity for image in round 1 at client 0"
+    with pytest.raises(BadFill, match=message):
+        train(model, make_context(model), member, Poison(value))
+
+
+def test_a_fill_is_not_blamed_for_features_that_were_not_finite_before(
+    make_prepared: Callable[..., Prepared], make_classifier: Make, make_context: Callable[..., Context]
+) -> None:
+    (member,) = members(make_prepared(PATIENTS), "text")
+    model = make_classifier()
+    with torch.no_grad():
+        next(model.text.parameters()).fill_(math.nan)
+    with pytest.raises(Diverged, match="the loss is nan in round 1 at client 0"):
+        train(model, make_context(model), member, Poison())
 
 
 class Meddler(Zero):
@@ -182,6 +217,9 @@ def test_learn_cannot_spoil_what_is_sent_nor_what_others_get(
         (None, r"method meddler: learn must return \(upload, own, metrics\)"),
         (({}, {}), r"method meddler: learn must return \(upload, own, metrics\)"),
         (({}, {}, {"loss": 1.0}), "method meddler: learn returned a metric 'loss'"),
+        (({}, {}, {"own_loss": math.nan}), "learn returned nan as the metric 'own_loss' in round 1 at client 0"),
+        (({}, {}, {"own_loss": torch.tensor(math.inf)}), r"learn returned tensor\(inf\) as the metric 'own_loss'"),
+        (({}, {}, {"own_loss": "low"}), "learn returned 'low' as the metric 'own_loss' in round 1 at client 0"),
     ],
 )
 def test_a_wrong_learn_names_the_method(

@@ -11,7 +11,7 @@ from fedfeat.data.prepare import Prepared
 from fedfeat.errors import FedfeatError
 from fedfeat.evaluation import cost
 from fedfeat.evaluation.auc import macro_auc
-from fedfeat.federation.client import Member
+from fedfeat.federation.client import Diverged, Member
 from fedfeat.federation.forward import predict
 from fedfeat.federation.rounds import Outcome, evaluation_context, federate
 from fedfeat.imputers.base import Imputer
@@ -123,6 +123,16 @@ def test_multimodal_only_is_zero_filling_without_the_other_clients(
     alone, everyone = run(Zero(), members=present), run(Zero())
     assert all(torch.equal(outcome.model[key], alone.model[key]) for key in alone.model)
     assert not torch.equal(outcome.model["head.weight"], everyone.model["head.weight"])
+
+
+def test_a_last_step_that_spoils_a_model_names_round_and_client(
+    prepared: Prepared, make_classifier: Make, training: Training
+) -> None:
+    one_step = replace(training, local_epochs=1, batch_size=16, learning_rate=1e38, clip_norm=0.0)
+    held_out = prepared.hold(prepared.split("validate", None))
+    message = r"validation scores are not finite after round 1 \(client 0's model is not\); try a lower learning rate"
+    with pytest.raises(Diverged, match=message):
+        federate(make_classifier(), Zero(), members_of(prepared), held_out, one_step, "fedavg", 5)
 
 
 def test_validation_rows_of_one_class_are_named_before_anything_is_trained(

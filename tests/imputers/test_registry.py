@@ -113,6 +113,8 @@ NAMED = '    name = "halves"\n    title = "Halves"\n'
         ("def fill(:\n", "the method cannot be imported (SyntaxError: "),
         ("import no_such_module\n", "the method cannot be imported (ModuleNotFoundError: No module named"),
         ("raise ValueError('one\\ntwo')\n", "the method cannot be imported (ValueError: one two)"),
+        ("import sys\nsys.exit('no fedfeat here')\n", "the method cannot be imported (SystemExit: no fedfeat here)"),
+        ("\0", "the method cannot be imported ("),
         ("answer = 42\n", "0 classes derive from fedfeat.Imputer"),
         ("class Halves:\n" + NAMED + FILL, "0 classes derive from fedfeat.Imputer"),
         ("from fedfeat.imputers.zero import Zero\n", "0 classes derive from fedfeat.Imputer"),

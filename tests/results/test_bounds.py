@@ -29,7 +29,7 @@ HEALTHY = Record(
     bytes_down=GOT,
     date="2001-01-01T00:00:00Z",
 )
-MANIFEST = replace(HEALTHY, dataset="manifest", synthetic=False)
+MANIFEST = replace(HEALTHY, dataset="manifest", synthetic=False, per_label_auc={"Edema": 0.8, "Fracture": 0.7})
 
 
 @pytest.mark.parametrize("record", [HEALTHY, MANIFEST])
@@ -68,7 +68,10 @@ def test_every_violation_is_told() -> None:
     assert len(violations(broken, SENT, GOT)) == 4
 
 
-@pytest.mark.parametrize("change", [{"macro_auc": 0.2}, {"macro_auc": 1.0}, {"validation_auc": [0.7, 0.6]}])
+ONE_LABEL = {"per_label_auc": {"Edema": 0.8}, "labels_scored": 1}
+
+
+@pytest.mark.parametrize("change", [{"macro_auc": 0.2}, {"macro_auc": 1.0}, {"validation_auc": [0.7, 0.6]}, ONE_LABEL])
 def test_a_manifest_may_be_hard_or_easy(change: dict[str, Any]) -> None:
     assert violations(replace(MANIFEST, **change), SENT, GOT) == []
 

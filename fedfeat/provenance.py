@@ -1,14 +1,16 @@
 """Where a result comes from: the key that tells whether anything about a case changed, versions, and the commit."""
 
+import ast
 import hashlib
 import json
 import platform
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping
 from importlib.metadata import version
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from fedfeat import imputers
@@ -26,6 +28,7 @@ LIBRARIES = (
     "scikit-learn",
     "fvcore",
 )
+_STANDARD_LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 _NOT_CORE = (
     "results",
     "pretraining",
@@ -55,7 +58,7 @@ def core_digest() -> str:
 
 
 def method_digest(method: type[Imputer]) -> str:
-    """Return a hash of the method's source and of the methods' that it is built on, without any of the core."""
+    """Return a hash of the method's source and of what it is built on, without the core and installed libraries."""
     digest = hashlib.blake2b(digest_size=16)
     for file in method_files(method):
         if file.parent != imputers.FOLDER or _of_a_method(file):
@@ -69,20 +72,53 @@ def _of_a_method(file: Path) -> bool:
 
 
 def method_files(method: type[Imputer]) -> list[Path]:
-    """Return the method's file and the other methods' files that it takes anything from, directly or not."""
+    """Return the method's file, and the other methods' and the user's own files that it imports, directly or not."""
     found: list[Path] = []
     waiting = [base.__module__ for base in method.__mro__ if issubclass(base, Imputer)]
+    files = {name: Path(str(sys.modules[name].__file__)) for name in waiting}
     while waiting:
-        module = sys.modules[waiting.pop()]
-        file = Path(str(module.__file__))
-        if file in found:
-            continue
-        found.append(file)
-        for value in vars(module).values():
-            name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-            if isinstance(name, str) and name.startswith(f"{imputers.__name__}.") and name in sys.modules:
-                waiting.append(name)
+        name = waiting.pop()
+        file = files.get(name) or _own_file(name)
+        if file is not None and file not in found:
+            found.append(file)
+            waiting += _imported(file, name)
     return sorted(found)
+
+
+def _imported(file: Path, name: str) -> set[str]:
+    """Return the names that may be modules among those that a file imports anywhere; `name` is its module's."""
+    package = name if file.stem == "__init__" else name.rpartition(".")[0]
+    names: set[str] = set()
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # a file that only a function imports, and will fail to
+        return names
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            source = resolve_name(source, package) if node.level and package else source
+            names.update((source, *(f"{source}.{alias.name}" for alias in node.names)))
+    return {name.rsplit(".", times)[0] for name in names for times in range(name.count(".") + 1)}
+
+
+def _own_file(name: str) -> Path | None:
+    """Return the source of a module that is a method of the package or the user's own, None of any other name."""
+    if name in sys.modules:
+        origin = getattr(sys.modules[name], "__file__", None)
+    elif "." in name:  # finding it would import what is around it
+        return None
+    else:
+        spec = find_spec(name) if name else None
+        origin = spec.origin if spec and spec.has_location else None
+    file = Path(origin or "")
+    if file.suffix != ".py" or not file.is_file():
+        return None
+    if file.is_relative_to(PACKAGE):
+        return file if name.startswith(f"{imputers.__name__}.") else None
+    installed = {"site-packages", "dist-packages"} & set(file.parts) or file.is_relative_to(_STANDARD_LIBRARY)
+    return None if installed else file
 
 
 def key(parts: Mapping[str, Any]) -> str:

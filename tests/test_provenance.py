@@ -70,6 +70,7 @@ EDITS = {
     "commands/publish.py": [],
     "__main__.py": [],
 }
+BESIDE = ["helper.py", "deeper.py", "parts/__init__.py", "parts/nets.py", "parts/layers.py"]
 Copied = tuple[dict[str, list[str]], list[object]]
 
 
@@ -86,8 +87,13 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Copied:
     )
     (folder / "fedfeat" / "imputers" / "borrower.py").write_text(borrower)
     outsider = METHOD.format(name="outsider", base="FIN", imports="from fedfeat.imputers.fin import FIN")
-    (folder / "outsider.py").write_text(outsider)
-    edits = [f"fedfeat/{name}" for name in (*EDITS, "imputers/fin.py")] + ["outsider.py"]
+    (folder / "outsider.py").write_text(f"from helper import WIDTH\nimport parts.nets\n{outsider}")
+    (folder / "helper.py").write_text("import numpy\n\nWIDTH = 3\n\ndef later():\n    import deeper\n")
+    (folder / "parts").mkdir()
+    for name in ("deeper.py", "unused.py", "parts/nets.py", "parts/layers.py"):
+        (folder / name).write_text("import json\n")
+    (folder / "parts" / "__init__.py").write_text("from .layers import *\n")
+    edits = [f"fedfeat/{name}" for name in (*EDITS, "imputers/fin.py")] + ["outsider.py", *BESIDE, "unused.py"]
     ran = subprocess.run(
         [sys.executable, "-c", DIGESTS, "outsider.py", *edits],
         cwd=folder,
@@ -109,6 +115,12 @@ def test_one_character_changes_the_digests_that_depend_on_it_and_no_other(copied
 @pytest.mark.parametrize("method", ["fin", "borrower", "outsider"])
 def test_a_digest_covers_the_methods_that_a_method_is_built_on(copied: Copied, method: str) -> None:
     assert method in copied[0]["imputers/fin.py"]
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_a_users_file_imports_of_the_users_own_counts(copied: Copied, beside: str) -> None:
+    assert copied[0][beside] == ["outsider", "outsider alone"]
+    assert copied[0]["unused.py"] == []
 
 
 def test_a_file_outside_the_package_counts_for_its_own_method(

@@ -26,7 +26,7 @@ from fedfeat.models.classifier import Classifier
 from fedfeat.pipeline import evaluation_studies, initial_classifier
 from fedfeat.plan import Plan, plan
 
-BANDS = {("image",): 0.80, ("text",): 0.89, MODALITIES: 0.92}  # the paper's regime: its table 1 and 2, and figure 3
+BANDS = {("image",): 0.80, ("text",): 0.89, MODALITIES: 0.92}  # our choice of levels: docs/calibration.md
 TOLERANCE = 0.03
 TEXT_ABOVE_IMAGE, BOTH_ABOVE_TEXT = 0.05, 0.01
 RIDGE_PENALTY = 1.0

@@ -1,7 +1,7 @@
 """What learning rate and batch do: `python -m fedfeat.rates` runs cases at several of each and prints a table.
 
-A preset's rate, batch and rounds are chosen by the validation AUC of `complete` alone. What they do to the methods is
-shown beside it, and decides nothing. No record is kept: a case of a benchmark has its preset's rate.
+A preset's rate and batch are chosen by the validation AUC of `complete` and by running time. What they do to the
+methods is shown beside it, and decides nothing. No record is kept: a case of a benchmark has its preset's rate.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
+from math import ceil
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
@@ -65,8 +66,8 @@ def attempt(trial: Trial) -> Finding:
         record = execute(replace(planned, preset=replace(planned.preset, training=training))).record
     except (CaseSkipped, CaseFailed) as error:  # neither goes through to another process
         raise FedfeatError(f"{trial.case.case_id} at rate {trial.rate}, batch {trial.batch}: {error}") from error
-    rows = fmean(client["rows"] for client in record.clients)
-    steps = -(-rows // trial.batch) * training.local_epochs * training.rounds
+    batches = fmean(ceil(client["rows"] / trial.batch) for client in record.clients)
+    steps = batches * training.local_epochs * training.rounds
     return Finding(
         validation=max(record.validation_auc[1:]),
         test=_scored(record.macro_auc),
@@ -139,7 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         trials = list(_trials(arguments))
-        plan(trials[0].case, trials[0].resources)  # what is wrong is said before processes start
+        for trial in trials:
+            plan(trial.case, trial.resources)  # what is wrong is said before processes start
         with ProcessPoolExecutor(arguments.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
             findings = list(pool.map(attempt, trials))
     except (FedfeatError, CaseSkipped, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The bands of the calibration, and that the command's figures are those of central training."""
+"""The bands of the calibration, and the mean over seeds; the figures themselves take the command minutes."""
 
 import pytest
 

@@ -25,18 +25,20 @@ def curves_name(table: Table) -> str:
 def curves(table: Table) -> bytes:
     """Return a PNG of validation macro AUC by round: a line a method, the mean over the seeds, in the board's order.
 
-    Around it lie the lowest and the highest seed. Seeds whose case failed are left out; a method without any has no
-    line. Round 0 is the untrained model. The data are named in the title.
+    Around it lie the lowest and the highest seed. A method that lacks a seed has no line, as it has no mean on the
+    board. A method has the same colour in every table with the same methods. Round 0 is the untrained model. The data
+    are named in the title.
     """
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
     plot = figure.subplots()
-    for place, row in enumerate(table.rows):
+    names = sorted((row.name, row.variant) for row in table.rows)
+    for row in table.rows:
         runs = [record.validation_auc for seed in table.seeds if (record := row.passed(seed))]
-        if not runs:
+        if len(runs) < len(table.seeds):
             continue
         rounds = range(min(map(len, runs)))
         values = [[100 * run[number] for run in runs] for number in rounds]
-        colour = f"C{place}"
+        colour = f"C{names.index((row.name, row.variant))}"
         title = f"{row.title} ({row.variant})" if row.variant else row.title
         plot.plot(rounds, [sum(each) / len(each) for each in values], color=colour, label=title)
         plot.fill_between(

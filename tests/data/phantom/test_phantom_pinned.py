@@ -21,7 +21,8 @@ def table() -> StudyTable:
 def test_the_generator_draws_and_writes_the_very_studies_of_the_published_records(table: StudyTable) -> None:
     assert fingerprint(table) == PINNED, (
         "the embedded studies changed, by the generator or by a library that it draws with: no published record holds "
-        "any more. If that is meant, raise GENERATOR_VERSION, pin the new hash and publish the whole board anew"
+        "any more. If that is meant, raise GENERATOR_VERSION, make the pretrained weights again, run the calibration, "
+        "pin the new hash and publish the whole board anew"
     )
 
 
@@ -33,5 +34,7 @@ def test_the_sizes_are_frozen(table: StudyTable, setup: str, patients: set[int])
     assert {len(client.patients) for client in partition.clients} == patients
     assert len(partition.public) == 75
     assert Counter(table.rows["split"]) == {"train": 1995, "validate": 404, "test": 1000}
-    training = presets.get("phantom").training
+    preset = presets.get("phantom")
+    training = preset.training
     assert (training.rounds, training.local_epochs) == (8, 3)
+    assert (training.batch_size, training.learning_rate, preset.head_bias) == (16, 2e-3, -2.0)

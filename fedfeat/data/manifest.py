@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from fedfeat.data.images import grey
 from fedfeat.data.studies import COLUMNS, SPLITS, Pool, Setup, StudyTable
@@ -82,16 +82,22 @@ def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         raw = path.read_bytes()
     except OSError as error:
         raise FedfeatError(f"{path}: the manifest cannot be read ({error.strerror}); check --data") from error
-    text = raw.decode("utf-8-sig", errors="replace")
-    notes = ("the manifest is not UTF-8 throughout: unreadable bytes were replaced",) if "\ufffd" in text else ()
-    header = text.split("\n", 1)[0]
+    text, notes = _decoded(raw)
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    if "\0" in header:  # UTF-16, and spreadsheets' own formats, would be said to lack a column
+        raise FedfeatError(f"{path}: not a CSV in UTF-8 (its first line holds NUL bytes); save it as CSV, UTF-8")
+    if not header.strip():
+        raise FedfeatError(
+            f"{path}: not a CSV (its first line is empty, and has to name the columns); "
+            "see docs/manifest.md for the format"
+        )
     separator = ";" if header.count(";") > header.count(",") else ","  # what spreadsheets of many countries write
     try:
         # without header=None pandas renames repeated columns, and takes surplus cells for an index
         cells = pd.read_csv(
             StringIO(text), sep=separator, dtype=str, keep_default_na=False, header=None, skip_blank_lines=False
         ).fillna("")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except pd.errors.ParserError as error:
         unclosed = re.search(r"EOF inside string starting at row (\d+)", str(error))  # pandas counts from 0
         if unclosed:
             raise FedfeatError(
@@ -99,13 +105,15 @@ def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             ) from error
         raise FedfeatError(f"{path}: not a CSV ({error}); see docs/manifest.md for the format") from error
     cells = cells.apply(lambda column: column.str.strip())
-    frame = cells.iloc[1:].set_axis(cells.iloc[0].tolist(), axis=1).reset_index(drop=True)
+    names = cells.iloc[0].str.replace(rf"^{LABEL_PREFIX}\s+", LABEL_PREFIX, regex=True)  # or a label could stand twice
+    frame = cells.iloc[1:].set_axis(names.tolist(), axis=1).reset_index(drop=True)
     frame = frame.loc[:, frame.columns != ""]  # spreadsheets leave empty columns behind
     frame = frame[(frame != "").any(axis=1)]  # the index goes on counting the lines left out
     missing = [name for name in REQUIRED if name not in frame.columns]
     if missing:
         raise FedfeatError(
-            f"{path}: column {missing[0]!r} is missing; it needs {', '.join(REQUIRED)} and {LABEL_PREFIX}<name>"
+            f"{path}: column {missing[0]!r} is missing; it needs {', '.join(REQUIRED)} and {LABEL_PREFIX}<name>, "
+            "separated by commas or semicolons"
         )
     if not any(name.startswith(LABEL_PREFIX) for name in frame.columns):
         raise FedfeatError(
@@ -125,6 +133,15 @@ def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             f"{path}: rows {first + 2} and {again[0] + 2} are the same in every column; remove one of them"
         )
     return frame, notes
+
+
+def _decoded(raw: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return the text, and what is to be noted about it."""
+    try:
+        return raw.decode("utf-8-sig"), ()
+    except UnicodeDecodeError:
+        note = "the manifest is not UTF-8 throughout: unreadable bytes were replaced"
+        return raw.decode("utf-8-sig", errors="replace"), (note,)
 
 
 def _findings(path: Path, frame: pd.DataFrame, labels: tuple[str, ...]) -> np.ndarray:
@@ -188,11 +205,12 @@ def _content(path: Path, folder: Path, frame: pd.DataFrame) -> str:
 
 
 def _open(path: Path, folder: Path, row: int, key: str) -> Image.Image:
+    place = _locate(path, folder, row, key)
     try:
-        with Image.open(_locate(path, folder, row, key)) as picture:
+        with Image.open(place) as picture:
             return grey(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # on damaged files decoders raise anything: struct.error, NotImplementedError, ...
         raise FedfeatError(
-            f"{path}: row {row + 2}: image {key!r} cannot be decoded ({error}); "
+            f"{path}: row {row + 2}: image {key!r} cannot be decoded ({error or type(error).__name__}); "
             "replace the file or leave the column empty"
         ) from error

@@ -1,9 +1,11 @@
 """The user's own studies: what a manifest may hold, and what is said of one that is wrong."""
 
 import csv
+import io
 import os
 import struct
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +159,22 @@ def test_bytes_that_are_not_utf8_are_noted(write: Callable[..., Path]) -> None:
     assert load(write(HEADER, "1,a.png,\u00d6dem,1,0")).rows["report"][0] == "\u00d6dem"
 
 
+def test_a_replacement_character_that_is_meant_is_not_noted(write: Callable[..., Path]) -> None:
+    table = load(write(HEADER, "1,a.png,\ufffddem,1,0"))
+    assert (table.rows["report"][0], table.notes) == ("\ufffddem", ())
+
+
+@pytest.mark.parametrize("content", ["utf-16", "utf-16-le", "utf-32", "workbook"])
+def test_what_a_spreadsheet_saves_beside_utf8_is_named(write: Callable[..., Path], content: str) -> None:
+    path = write(HEADER, *ROWS, encoding="utf-8" if content == "workbook" else content)
+    if content == "workbook":  # a zip archive, such as .xlsx is
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("xl/workbook.xml", "<workbook/>")
+    message = complaint(path)
+    assert "its first line holds NUL bytes" in message
+    assert "save it as CSV, UTF-8" in message
+
+
 def test_split_and_site_columns_are_taken_over(write: Callable[..., Path]) -> None:
     lines = ("1,,x,1,test,Bern", "2,,x,1,train,", "3,,x,1,validate,Basel")
     rows = load(write("patient_id,image,report,label:Edema,split,site", *lines)).rows
@@ -192,7 +210,10 @@ SPLIT = "patient_id,image,report,label:Edema,split"
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        ((), ("not a CSV",)),
+        ((), ("not a CSV", "its first line is empty", "docs/manifest.md")),
+        (("", HEADER, *ROWS), ("not a CSV", "its first line is empty")),
+        (("\r" + HEADER, *ROWS), ("not a CSV", "its first line is empty")),
+        ((HEADER.replace(",", "\t"), "1\ta.png\tx\t1\t0"), ("'patient_id' is missing", "by commas or semicolons")),
         (("patient_id,image,report", "1,a.png,x"), ("no label column", "label:Edema")),
         (("patient_id,image,report,Edema", GOOD), ("no label column", "label:<name>")),
         (("patient,image,report,label:Edema", GOOD), ("column 'patient_id' is missing",)),
@@ -201,6 +222,7 @@ SPLIT = "patient_id,image,report,label:Edema,split"
         (("patient_id,image,report,label:Edema",), ("no rows",)),
         (("patient_id,image,report,label:Edema,label:Edema", "1,a.png,x,1,0"), ("column 'label:Edema' stands twice",)),
         (("patient_id,image,report,label:Edema, label:Edema", "1,a.png,x,1,0"), ("column 'label:Edema' stands twice",)),
+        (("patient_id,image,report,label:Edema,label: Edema", "1,a.png,x,1,0"), ("'label:Edema' stands twice",)),
         (("patient_id,image,report,report,label:Edema", "1,a.png,x,y,1"), ("column 'report' stands twice",)),
         ((HEADER, *ROWS, "4,a.png,x,1,yes"), ("row 6", "label:Pleural Effusion", "'yes'")),
         ((HEADER, "1,a.png,x,2,0"), ("row 2", "label:Edema", "'2'")),
@@ -263,10 +285,15 @@ def damaged(kind: str, folder: Path) -> bytes:
         whole = (folder / "a.png").read_bytes()
         chunk = b"IHDR" + struct.pack(">II", 60_000, 60_000) + whole[24:29]
         return whole[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + whole[33:]
+    if kind == "odd DDS":  # of a pixel format that the decoder does not implement
+        stream = io.BytesIO()
+        picture(0).save(stream, "DDS")
+        whole = stream.getvalue()
+        return whole[:80] + bytes(4) + whole[84:]
     return {"empty": b"", "text": b"This is no picture.\n"}[kind]
 
 
-@pytest.mark.parametrize("kind", ["truncated JPEG", "truncated PNG", "enormous PNG", "empty", "text"])
+@pytest.mark.parametrize("kind", ["truncated JPEG", "truncated PNG", "enormous PNG", "odd DDS", "empty", "text"])
 def test_an_image_that_cannot_be_decoded_is_named(write: Callable[..., Path], tmp_path: Path, kind: str) -> None:
     path = write(HEADER, *ROWS, "4,scans/bad.jpg,x,1,0")
     (tmp_path / "scans").mkdir()

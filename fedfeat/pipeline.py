@@ -81,7 +81,7 @@ def execute(plan: Plan, progress: Progress | None = None) -> Result:
     except FedfeatError:
         raise
     except Exception as error:
-        line = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        line = " ".join(f"{type(error).__name__}: {error}".split())[:500].encode(errors="replace").decode()
         seconds = round(time.perf_counter() - start, 3)
         raise CaseFailed(replace(record, status="failed", error=line, seconds=seconds)) from error
     return replace(result, record=replace(result.record, seconds=round(time.perf_counter() - start, 3)))

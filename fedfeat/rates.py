@@ -5,15 +5,16 @@ methods is shown beside it, and decides nothing. No record is kept: a case of a 
 """
 
 import argparse
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
-from math import ceil
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -22,6 +23,8 @@ from fedfeat.case import Case
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, execute
 from fedfeat.plan import CaseSkipped, Resources, plan
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,15 @@ class Finding:
     norms: tuple[float, float]
 
 
-def attempt(trial: Trial) -> Finding:
-    """Run a trial; raises FedfeatError if it cannot be run or breaks."""
+def attempt(trial: Trial) -> Finding | str:
+    """Run a trial; return why if it broke, since the others go on. Raises FedfeatError if it cannot be run."""
+    planned = plan(trial.case, trial.resources)
+    training = replace(planned.preset.training, learning_rate=trial.rate, batch_size=trial.batch)
     try:
-        planned = plan(trial.case, trial.resources)
-        training = replace(planned.preset.training, learning_rate=trial.rate, batch_size=trial.batch)
         record = execute(replace(planned, preset=replace(planned.preset, training=training))).record
-    except (CaseSkipped, CaseFailed) as error:  # neither goes through to another process
-        raise FedfeatError(f"{trial.case.case_id} at rate {trial.rate}, batch {trial.batch}: {error}") from error
-    batches = fmean(ceil(client["rows"] / trial.batch) for client in record.clients)
+    except CaseFailed as error:
+        return f"{trial.case.case_id} at rate {trial.rate:g}, batch {trial.batch}: {error}"
+    batches = fmean(math.ceil(client["rows"] / trial.batch) for client in record.clients)
     steps = batches * training.local_epochs * training.rounds
     return Finding(
         validation=max(record.validation_auc[1:]),
@@ -81,9 +84,15 @@ def _scored(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def table(trials: Sequence[Trial], findings: Sequence[Finding]) -> str:
-    """Return a Markdown table, a row a method, batch and rate, means over the seeds."""
-    pairs = sorted(zip(trials, findings, strict=True), key=lambda pair: (*pair[0].row, pair[0].case.seed))
+def table(trials: Sequence[Trial], findings: Sequence[Finding | str]) -> str:
+    """Return a Markdown table, a row a method, batch and rate, means over the seeds; none where a trial broke."""
+    broken = {trial.row for trial, found in zip(trials, findings, strict=True) if isinstance(found, str)}
+    whole = [
+        (trial, found)
+        for trial, found in zip(trials, findings, strict=True)
+        if not isinstance(found, str) and trial.row not in broken
+    ]
+    pairs = sorted(whole, key=lambda pair: (*pair[0].row, pair[0].case.seed))
     rows = []
     for (method, batch, rate), group in groupby(pairs, key=lambda pair: pair[0].row):
         found = [finding for _, finding in group]
@@ -105,19 +114,36 @@ def table(trials: Sequence[Trial], findings: Sequence[Finding]) -> str:
 
 def _trials(arguments: argparse.Namespace) -> Iterator[Trial]:
     resources = Resources(data=arguments.data)
+    rates = _numbers("--rates", arguments.rates, float, "learning rates above 0, such as 1e-3,2e-3")
+    sizes = _numbers("--batches", arguments.batches, int, "batch sizes of at least 1, such as 8,16")
+    seeds = _numbers("--seeds", arguments.seeds, int, "seeds, such as 0,1,2", least=0)
+    if arguments.processes < 1:
+        raise FedfeatError(f"--processes {arguments.processes}: use 1 or more")
     for method in arguments.methods.split(","):
-        for seed in arguments.seeds.split(","):
+        for seed in seeds:
             case = Case(
                 method=method,
                 setup=arguments.setup,
                 partition=arguments.partition,
-                seed=int(seed),
+                seed=seed,
                 dataset=arguments.dataset,
                 preset=arguments.preset,
             )
-            for rate in arguments.rates.split(","):
-                for batch in arguments.batches.split(","):
-                    yield Trial(case, float(rate), int(batch), resources)
+            for rate in rates:
+                for batch in sizes:
+                    yield Trial(case, rate, batch, resources)
+
+
+def _numbers(option: str, text: str, kind: Callable[[str], Number], wanted: str, least: float = 1e-30) -> list[Number]:
+    """Read a comma list of finite numbers, none below `least`."""
+    try:
+        numbers = list(dict.fromkeys(map(kind, text.split(","))))
+    except ValueError as error:
+        raise FedfeatError(f"{option} {text}: not a comma list of {wanted} ({error})") from error
+    wrong = [number for number in numbers if not least <= number < math.inf]
+    if wrong:
+        raise FedfeatError(f"{option} {text}: {wrong[0]} is none of the possible {wanted}")
+    return numbers
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,19 +162,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the trials and print the table; return 2 after one line if something is wrong."""
+    """Run the trials and print the table; return 2 after one line if something is wrong, 1 if a trial broke."""
     arguments = _parser().parse_args(argv)
     try:
         trials = list(_trials(arguments))
-        for trial in trials:
-            plan(trial.case, trial.resources)  # what is wrong is said before processes start
+        for case in {trial.case.case_id: trial.case for trial in trials}.values():
+            plan(case, trials[0].resources)  # what is wrong is said before anything is trained
         with ProcessPoolExecutor(arguments.processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
             findings = list(pool.map(attempt, trials))
-    except (FedfeatError, CaseSkipped, ValueError) as error:
+    except (FedfeatError, CaseSkipped) as error:
         print(f"fedfeat: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     print(table(trials, findings))
-    return 0
+    broken = [found for found in findings if isinstance(found, str)]
+    for reason in broken:
+        print(f"fedfeat: {reason}", file=sys.stderr)
+    return int(bool(broken))
 
 
 if __name__ == "__main__":

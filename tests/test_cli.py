@@ -154,6 +154,66 @@ def test_a_damaged_file_stops_all(here: Path, capsys: pytest.CaptureFixture[str]
     assert not (here / "leaderboard").exists()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"macro_auc": 0.5', '"macro_auc": NaN', "not a readable record (NaN is no JSON)"),
+        ('"macro_auc": 0.5', '"macro_auc": 1e999', "not a readable record (Out of range float values"),
+        ('"title": "fin:seed0"', r'"title": "\ud800"', "not a readable record ('utf-8' codec"),
+        (f'"test_set": "{LABELS.digest()}"', '"test_set": "../other"', "test set '../other': only letters"),
+        ('"seed": 0', '"seed": "first"', 'field seed cannot hold "first"'),
+        ('"title"', '"name"', "missing field title"),
+        ('"schema": 1', '"schema": 9', "schema is 9, this version reads schema 1"),
+        (
+            '"case_id": "fin:seed0"',
+            '"case_id": "fin:seed1"',
+            "holds the case fin:seed1, which belongs into another file",
+        ),
+    ],
+)
+def test_a_record_that_is_none_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, says: str
+) -> None:
+    _store(here / "runs", _record())
+    _store(here / "runs", _record("fin:seed0"))
+    path = here / "runs" / "fin.seed0.json"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    assert fedfeat.cli.main(["publish"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fedfeat: runs/fin.seed0.json: ")
+    assert says in line
+    assert not (here / "leaderboard").exists()
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", '{"of": "something else"}'])
+def test_another_json_file_is_named(here: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    _store(here / "runs", _record())
+    (here / "runs" / "notes.json").write_text(content)
+    assert fedfeat.cli.main(["publish"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fedfeat: runs/notes.json: ")
+    assert not (here / "leaderboard").exists()
+
+
+def test_sidecars_that_do_not_fit_are_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _store(here / "runs", _record())
+    scores, labels = here / "runs" / "zero.seed0.scores.npz", here / "runs" / f"test-{LABELS.digest()}.npz"
+    whole = labels.read_bytes()
+    np.savez_compressed(scores, scores=np.zeros((9, 1)), key=np.array("k"))
+    assert fedfeat.cli.main(["publish"]) == 2
+    assert f"runs/{scores.name}: of another shape than its test set" in capsys.readouterr().err
+    _store(here / "runs", _record())
+    with np.load(labels) as content:
+        np.savez_compressed(labels, **{**content, "patients": np.array(["p0"])})
+    assert fedfeat.cli.main(["publish"]) == 2
+    assert f"runs/{labels.name}: damaged" in capsys.readouterr().err
+    assert not (here / "leaderboard").exists()
+    _store(here / "runs", _record())  # the next run mends it
+    assert labels.read_bytes() == whole
+    assert fedfeat.cli.main(["publish"]) == 0
+
+
 def test_a_newer_record_without_scores_takes_the_old_ones_away(here: Path) -> None:
     _store(here / "runs", _record())
     assert fedfeat.cli.main(["publish"]) == 0

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fedfeat.case import Case
 from fedfeat.plan import Resources
-from fedfeat.rates import Finding, Trial, table
+from fedfeat.rates import Finding, Trial, main, table
 
 
 def trial(rate: float, seed: int) -> Trial:
@@ -50,10 +50,16 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_trials_run_in_processes_and_the_steps_are_counted(manifest: Path) -> None:
+def test_trials_run_in_processes_the_steps_are_counted_and_a_broken_one_costs_no_other(manifest: Path) -> None:
     data = ["--dataset", "manifest", "--data", "s.csv", "--partition", "2:0:1", "--seeds", "0"]
-    done = sweep(manifest, "--methods", "zero,complete", "--rates", "1e-3", "--batches", "2", *data, "--processes", "2")
-    assert done.returncode == 0, done.stderr
+    done = sweep(
+        manifest, "--methods", "zero,complete", "--rates", "1e-3,1e38", "--batches", "2", *data, "--processes", "2"
+    )
+    assert done.returncode == 1, done.stderr
+    assert [line.split(", batch 2: ")[0] for line in done.stderr.splitlines()] == [
+        f"fedfeat: homogeneous-2:0:1-{method}-seed0-manifest at rate 1e+38" for method in ("zero", "complete")
+    ]
+    assert done.stderr.count("try a lower learning rate") == 2
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == ["complete", "zero"]
     # 12 patients, 2 of them public: 10 rows at three clients are two batches of two, three epochs, eight rounds
@@ -64,12 +70,33 @@ def test_trials_run_in_processes_and_the_steps_are_counted(manifest: Path) -> No
     ("arguments", "message"),
     [
         (("--methods", "nonsense"), "fedfeat: method 'nonsense' is unknown"),
-        (("--rates", "fast"), "could not convert string to float: 'fast'"),
+        (("--methods", "zero,nonsense"), "fedfeat: method 'nonsense' is unknown"),
+        (("--rates", "1e-3,fast"), "--rates 1e-3,fast: not a comma list of learning rates above 0"),
+        (("--rates", "1e-3,nan"), "--rates 1e-3,nan: nan is none of the possible learning rates above 0"),
+        (("--rates=-1e-3",), "--rates -1e-3: -0.001 is none of the possible learning rates above 0"),
+        (("--batches", "0"), "--batches 0: 0 is none of the possible batch sizes of at least 1"),
+        (("--batches", "8.5"), "--batches 8.5: not a comma list of batch sizes"),
+        (("--seeds", ""), "--seeds : not a comma list of seeds"),
+        (("--processes", "0"), "--processes 0: use 1 or more"),
+        (("--dataset", "manifest", "--data", "nowhere.csv"), "nowhere.csv: the manifest cannot be read"),
         (("--partition", "0:8:2", "--setup", "heterogeneous"), "is defined for 8:0:2 only"),
     ],
 )
-def test_mistakes_end_in_one_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
-    done = sweep(tmp_path, *("--rates", "1e-3", "--batches", "8", "--seeds", "0"), *arguments)
-    (line,) = done.stderr.splitlines()
-    assert (done.returncode, done.stdout) == (2, "")
+def test_mistakes_end_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--rates", "1e-3", "--batches", "8", "--seeds", "0", *arguments]) == 2
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert said.out == ""
     assert message in line
+
+
+def test_a_mistake_ends_the_process_in_one_line(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "--rates", "1e-3", "--batches", "8", "--methods", "nonsense")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)

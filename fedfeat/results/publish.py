@@ -116,7 +116,9 @@ def _contents(
     for record in records:
         scores = store.scores_path(runs, record.case_id)
         if scores.exists():
-            store.read_scores(runs, record.case_id)  # raises if they are damaged or another run's
+            shape = store.read_scores(runs, record.case_id).shape  # raises if they are damaged or another run's
+            if shape != store.read_test_set(runs, record.test_set).labels.shape:
+                raise FedfeatError(f"{scores}: of another shape than its test set; run the case again with --rerun")
             sidecars[target / scores.name] = scores.read_bytes()
         else:
             outdated.append(target / scores.name)

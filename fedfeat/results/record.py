@@ -137,7 +137,8 @@ class Record:
         way_out = "remove the file or run its case again with --rerun"
         try:
             content = json.loads(text, parse_constant=_refuse_constant)
-        except ValueError as error:
+            json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # 1e999, or half of a character
+        except (ValueError, RecursionError) as error:
             raise FedfeatError(f"{path}: not a readable record ({error}); {way_out}") from error
         if not isinstance(content, dict):
             raise FedfeatError(f"{path}: not a record but a JSON {type(content).__name__}; {way_out}")
@@ -153,6 +154,7 @@ class Record:
                 raise FedfeatError(f"{path}: field {name} cannot hold {json.dumps(value)[:60]}; {way_out}")
         try:
             file_name(content["case_id"])
+            check_test_set(content.get("test_set", ""))
         except ValueError as error:
             raise FedfeatError(f"{path}: {error}; {way_out}") from error
         return Record(**content)
@@ -166,6 +168,12 @@ def file_name(case_id: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9:._-]+", case_id):
         raise ValueError(f"case id {case_id!r}: only letters, digits, ':', '.', '_' and '-' may stand in it")
     return case_id.replace(":", ".")
+
+
+def check_test_set(test_set: str) -> None:
+    """Raise ValueError unless the hash of a test set, which names a file, consists of letters, digits, '_' and '-'."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", test_set):
+        raise ValueError(f"test set {test_set!r}: only letters, digits, '_' and '-' may stand in its hash")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -6,7 +6,6 @@ sidecars, so whoever finds a record finds its scores. Names that begin with '.' 
 
 import hashlib
 import io
-import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy.typing as npt
 
 from fedfeat.errors import FedfeatError
 from fedfeat.results.files import make_ready, read_text, write_bytes
-from fedfeat.results.record import Record, file_name
+from fedfeat.results.record import Record, check_test_set, file_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +64,7 @@ def scores_path(folder: Path, case_id: str) -> Path:
 
 def labels_path(folder: Path, test_set: str) -> Path:
     """Return where a test set lies. Raises ValueError if its hash holds other than letters, digits, '_' and '-'."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", test_set):
-        raise ValueError(f"test set {test_set!r}: only letters, digits, '_' and '-' may stand in its hash")
+    check_test_set(test_set)
     return folder / f"test-{test_set}.npz"
 
 
@@ -155,13 +153,16 @@ def read_test_set(folder: Path, test_set: str) -> TestSet:
     """Return the test set of a hash. Raises FedfeatError, naming the file, if it is absent or damaged."""
     path = labels_path(folder, test_set)
     content = _unpack(path, "rows", "patients", "labels", "known", "names")
-    return TestSet(
-        rows=content["rows"],
-        patients=content["patients"],
-        labels=content["labels"],
-        known=content["known"],
-        names=tuple(content["names"].tolist()),
-    )
+    try:
+        return TestSet(
+            rows=content["rows"],
+            patients=content["patients"],
+            labels=content["labels"],
+            known=content["known"],
+            names=tuple(content["names"].tolist()),
+        )
+    except ValueError as error:
+        raise _damaged(path) from error
 
 
 def _read_record(path: Path) -> Record:
@@ -225,5 +226,8 @@ def _unpack(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
     except FileNotFoundError as error:
         raise FedfeatError(f"{path}: there is no such file; run the case again with --rerun") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        # NumPy's own message advises to load the file unsafely.
-        raise FedfeatError(f"{path}: damaged; remove it and run the case again with --rerun") from error
+        raise _damaged(path) from error  # NumPy's own message advises to load the file unsafely
+
+
+def _damaged(path: Path) -> FedfeatError:
+    return FedfeatError(f"{path}: damaged; remove it and run the case again with --rerun")

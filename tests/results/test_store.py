@@ -1,5 +1,9 @@
 import dataclasses
+import itertools
 import multiprocessing
+import secrets
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +123,58 @@ def test_damaged_scores_are_named(tmp_path: Path, make_record: MakeRecord, damag
     (tmp_path / f"{FILE}.scores.npz").write_bytes(damage)
     with pytest.raises(FedfeatError, match=r"scores\.npz"):
         store.read_scores(tmp_path, CASE)
+
+
+@pytest.mark.parametrize("key", ["k2", None])
+def test_a_record_whose_scores_are_not_its_own_is_not_found(
+    tmp_path: Path, make_record: MakeRecord, key: str | None
+) -> None:
+    """A process may be killed between the two renames: then the old record stands beside the new scores."""
+    store.write(tmp_path, make_record(test_set="t"), SCORES, _test_set())
+    assert store.find(tmp_path, CASE, "k1") == make_record(test_set="t")
+    path = tmp_path / f"{FILE}.scores.npz"
+    if key:
+        store.write(tmp_path / "new", make_record(test_set="t", key=key), SCORES, _test_set())
+        (tmp_path / "new" / path.name).replace(path)
+    else:
+        path.write_bytes(b"")
+    assert store.latest(tmp_path, CASE) == make_record(test_set="t")
+    assert store.find(tmp_path, CASE, "k1") is None
+    store.write(tmp_path, make_record(test_set="t"), SCORES, _test_set())
+    assert store.find(tmp_path, CASE, "k1") == make_record(test_set="t")
+
+
+def _write_for_ever(folder: Path, record: Record) -> None:
+    for turn in itertools.count():
+        for number in (turn, 0):  # a new case, and the first one's again
+            one = dataclasses.replace(record, case_id=f"own:{number}", key=f"k{turn}")
+            store.write(folder, one, SCORES + turn, _test_set())
+
+
+def test_a_kill_while_records_are_written_leaves_whole_ones(tmp_path: Path, make_record: MakeRecord) -> None:
+    seed = secrets.randbits(32)
+    random = np.random.default_rng(seed)
+    print(f"seed {seed}")  # pytest shows it if the test fails
+    context = multiprocessing.get_context("fork")
+    left_over = 0
+    for turn in range(30):
+        folder = tmp_path / str(turn)
+        writer = context.Process(target=_write_for_ever, args=(folder, make_record(test_set="t")))
+        writer.start()
+        while not folder.is_dir():
+            time.sleep(0)
+        time.sleep(random.uniform(0, 0.01))
+        writer.kill()
+        writer.join()
+        assert writer.exitcode == -signal.SIGKILL
+        left_over += len(list(folder.glob(".*.tmp")))
+        for record in store.read(folder):
+            found = store.find(folder, record.case_id, record.key)
+            if record.case_id != "own:0":  # only a case that is written again can stand beside newer scores
+                assert found == record
+            if found:
+                assert np.array_equal(store.read_scores(folder, record.case_id), SCORES + int(record.key[1:]))
+    assert left_over, "no kill came while a file was written: the test shows nothing"
 
 
 def test_find_wants_the_very_key_and_a_passed_case(tmp_path: Path, make_record: MakeRecord) -> None:

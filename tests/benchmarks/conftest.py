@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 CHECKOUT = Path(__file__).parents[2]
-QUIET = ("--color=no", "-p", "no:cacheprovider")
+QUIET = ("--color=no", "-p", "no:cacheprovider", "-p", "no:anyio")  # the latter takes a third of a short session
 # Importing torch takes longer than most of these sessions: each is a fork of one process that has done so.
 FORKS = """
 import gc, json, os, pathlib, sys

@@ -175,26 +175,30 @@ def _cached_images(table: StudyTable, size: int, cache: Path) -> np.ndarray:
     if not table.content:
         return _decode(table, size)
     path = cache / "images" / f"{table.source}-{table.content}-{size}-v{DECODER_VERSION}.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        try:
-            images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-            if images.shape == (len(table), size, size) and images.dtype == np.uint8:
-                return images
-        except (OSError, ValueError, EOFError):
-            pass  # absent or damaged: decode again
-        images = _decode(table, size)
-        _write_atomically(path, images)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            try:
+                images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+                if images.shape == (len(table), size, size) and images.dtype == np.uint8:
+                    return images
+            except (OSError, ValueError, EOFError):
+                pass  # absent or damaged: decode again
+            images = _decode(table, size)
+            _write_atomically(path, images)
+    except OSError as error:
+        raise FedfeatError(f"{path}: the cache cannot be written ({error.strerror}); set FEDFEAT_CACHE") from error
     return images
 
 
 def _write_atomically(path: Path, array: np.ndarray) -> None:
+    """Write an array; whoever does holds the lock, so that what is left beside it is of a process that was killed."""
+    for left in path.parent.glob(f"{path.name}*.part"):
+        left.unlink(missing_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             np.save(file, array, allow_pickle=False)
         Path(name).replace(path)
-    except OSError as error:
-        raise FedfeatError(f"{path}: the cache cannot be written ({error.strerror}); set FEDFEAT_CACHE") from error
     finally:
         Path(name).unlink(missing_ok=True)

@@ -22,7 +22,10 @@ def _phantom(path: Path | None, uncertain: str | None, cache: Path) -> StudyTabl
         raise FedfeatError(
             f"--data {path}: the data set phantom is embedded and takes no --data; for your own use --dataset manifest"
         )
-    table = phantom.load(cache / "phantom")
+    try:
+        table = phantom.load(cache / "phantom")
+    except OSError as error:
+        raise FedfeatError(f"{cache}: the cache cannot be written ({error.strerror}); set FEDFEAT_CACHE") from error
     return replace(table, uncertain=uncertain) if uncertain else table
 
 

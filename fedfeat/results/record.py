@@ -104,7 +104,7 @@ class Record:
     core: str = ""
     """Hash of the package's source without any method's file; empty in records that are older than the field."""
     method_source: str = ""
-    """Hash of the method's file and of the methods' that it is built on; empty in records that are older."""
+    """Hash of the method's file and of those it is built on or imports; empty in records that are older."""
     test_set: str = ""
     """Names the sidecar of row ids, patients and labels that all cases on the same test rows share."""
     commit: str | None = None

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from fedfeat.data import reports
+from fedfeat.data import reports, sources
 from fedfeat.data.prepare import Prepared, prepare, resolve
 from fedfeat.data.studies import StudyTable
+from fedfeat.errors import FedfeatError
 
 PATIENTS = {"train": 4, "validate": 2, "test": 2}
 
@@ -96,6 +97,27 @@ def test_pictures_are_decoded_once_and_damage_is_mended(make_table: Callable[...
     file.write_bytes(file.read_bytes()[:100])
     assert prepare(source, 32, pieces, 16, tmp_path).digest == first.digest
     assert len(read) == 2 * len(table)
+
+
+def test_a_cache_that_cannot_be_written_is_named(make_table: Callable[..., StudyTable], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    pieces = reports.tokenizer(reports.EMBEDDED_VOCABULARY, 16)
+    with pytest.raises(FedfeatError, match=r"the cache cannot be written .*; set FEDFEAT_CACHE$"):
+        prepare(replace(make_table(PATIENTS), content="0123"), 32, pieces, 16, tmp_path / "file")
+    with pytest.raises(FedfeatError, match=r"the cache cannot be written .*; set FEDFEAT_CACHE$"):
+        sources.load("phantom", cache=tmp_path / "file")
+
+
+def test_what_a_killed_process_left_in_the_cache_goes_with_the_next_write(
+    make_table: Callable[..., StudyTable], tmp_path: Path
+) -> None:
+    pieces, source = reports.tokenizer(reports.EMBEDDED_VOCABULARY, 16), replace(make_table(PATIENTS), content="0123")
+    prepare(source, 32, pieces, 16, tmp_path)
+    file = next((tmp_path / "images").glob("*.npy"))
+    left = file.with_name(f"{file.name}abc.part")
+    file.rename(left)
+    prepare(source, 32, pieces, 16, tmp_path)
+    assert {path.name for path in (tmp_path / "images").iterdir()} == {file.name, f"{file.name}.lock"}
 
 
 @pytest.mark.parametrize("change", ["pixel", "report", "label", "split"])

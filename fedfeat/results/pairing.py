@@ -100,14 +100,15 @@ class _Bootstrap:
             self._cases[record.case_id] = None if found is None else self._bootstrapped(*found)
         return self._cases[record.case_id]
 
-    def _bootstrapped(self, scores: npt.NDArray[np.floating], test_set: store.TestSet) -> tuple[float, Floats]:
+    def _bootstrapped(self, scores: npt.NDArray[np.floating], test_set: store.TestSet) -> tuple[float, Floats] | None:
         digest = test_set.digest()
         if digest not in self._drawn:
             # in front of the draws: every row once, which gives the plain macro AUC
             drawn = multiplicities(test_set)
             self._drawn[digest] = np.concatenate([np.ones_like(drawn[:, :1]), drawn], axis=1)
         aucs = macro_aucs(test_set, scores, self._drawn[digest])
-        return float(aucs[0]), aucs[1:]
+        # no label has two classes among the test rows: there is no macro AUC to compare, in no draw either
+        return None if np.isnan(aucs[0]) else (float(aucs[0]), aucs[1:])
 
 
 def _claimed(

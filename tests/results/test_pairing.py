@@ -132,6 +132,47 @@ def test_what_cannot_be_compared_is_left_out(tmp_path: Path, run: Any, make_reco
     assert render(store.read(tmp_path), comparisons=found) == render(store.read(tmp_path))
 
 
+def test_a_test_set_without_a_label_of_two_classes_is_left_out(tmp_path: Path, make_record: MakeRecord) -> None:
+    blank = replace(TEST_SET, labels=np.zeros_like(TEST_SET.labels))
+    for method in ("zero", "fin"):
+        for seed in range(3):
+            record = make_record(method, seed, None, test_set=blank.digest(), test_rows=ROWS)
+            store.write(tmp_path, record, _scores(1.0, seed), blank)
+    assert _compare(tmp_path) == comparisons.Comparisons()
+
+
+@pytest.mark.parametrize("other", [{"seeds": (0, 1, 3)}, {"test_set": replace(TEST_SET, rows=TEST_SET.rows[::-1])}])
+def test_columns_with_other_seeds_or_test_rows_are_not_compared(
+    tmp_path: Path, run: Any, make_record: MakeRecord, other: dict[str, Any]
+) -> None:
+    """The claim across columns is paired in patients and seeds, or not judged at all."""
+    run(tmp_path, "fin", 1.0)
+    test_set = other.get("test_set", TEST_SET)
+    for seed in other.get("seeds", range(3)):
+        record = make_record("zero", seed, 0.7, partition="4:0:6", test_set=test_set.digest(), test_rows=ROWS)
+        store.write(tmp_path, record, _scores(0.98, seed), test_set)
+    assert _compare(tmp_path).compared == ()
+
+
+def test_a_rank_interval_leaves_out_the_rarest_draws(tmp_path: Path, run: Any, make_record: MakeRecord) -> None:
+    """The order of two methods turns around in some draws, but in fewer than one in forty."""
+    run(tmp_path, "zero", 0.5)
+    for seed in range(3):
+        record = make_record("fin", seed, 0.75, test_set=TEST_SET.digest(), test_rows=ROWS)
+        store.write(tmp_path, record, _scores(0.51, 10 + seed), TEST_SET)
+    found = _compare(tmp_path)
+    assert 2 / 1001 < found.compared[0].difference.p < 0.05, "some draws turn the order around, but few"
+    assert [[(one.low, one.high) for one in table] for table in found.ranks] == [[(1, 1), (2, 2)]]
+
+
+def test_stored_intervals_are_not_shown_where_rows_differ_in_more_than_the_method(tmp_path: Path, run: Any) -> None:
+    run(tmp_path, "zero", 0.5)
+    run(tmp_path, "fin", 1.0)
+    kept = _compare(tmp_path)
+    records = [replace(one, data="other") if one.method == "fin" else one for one in store.read(tmp_path)]
+    assert render(records, comparisons=kept) == render(records)
+
+
 def test_a_damaged_sidecar_is_named(tmp_path: Path, run: Any) -> None:
     run(tmp_path, "zero", 0.5)
     fin = run(tmp_path, "fin", 1.0)

@@ -43,7 +43,7 @@ class Selection:
 
     def cases(self, columns: list[tuple[str, str]]) -> list[Case]:
         """Return the cases of the columns (setup, partition), or of `--partition` in every setup."""
-        if self.partition:
+        if self.partition is not None:
             columns = [(setup, self.partition) for setup in SETUPS]
         return [
             Case(method, setup, partition, seed, self.dataset, self.preset)
@@ -113,7 +113,7 @@ def _selection(config: pytest.Config) -> Selection:
             f"--records {option('--records')}: the committed records let no run be skipped, and no run replaces them; "
             "name another folder, and let `fedfeat publish` copy its records"
         )
-    if option("--partition"):
+    if option("--partition") is not None:
         Counts.parse(option("--partition"))
     if resources.partition_file:
         partition_file.read(resources.partition_file)
@@ -132,7 +132,9 @@ def _selection(config: pytest.Config) -> Selection:
 def _methods(names: str | None, imputer: Path | None) -> tuple[str, ...]:
     outside = [imputers.load(imputer).name] if imputer else []
     chosen: list[str] = ["zero"] if outside else []  # the baseline of every gain on the board
-    for name in (names or ("zero" if outside else "paper")).split(","):
+    if names is None:
+        names = "zero" if outside else "paper"
+    for name in names.split(","):
         if name in GROUPS:
             chosen += [known for known, method in imputers.known().items() if name == "all" or method.paper]
         elif name not in outside:

@@ -39,6 +39,7 @@ def load(path: Path, uncertain: str = "masked") -> StudyTable:
     unnamed = frame.index[frame["patient_id"] == ""]
     if len(unnamed):
         raise FedfeatError(f"{path}: row {unnamed[0] + 2} has no patient_id; give it one")
+    _require_own_images(path, frame)
     rows = pd.DataFrame(
         {
             "patient": frame["patient_id"],
@@ -170,6 +171,21 @@ def _splits(path: Path, frame: pd.DataFrame) -> "pd.Series[str]":
     if (torn > 1).any():
         raise FedfeatError(f"{path}: patient {torn.idxmax()!r} is in two splits; keep every row of a patient in one")
     return frame["split"]
+
+
+def _require_own_images(path: Path, frame: pd.DataFrame) -> None:
+    """Raise FedfeatError if an image is two patients': it could be trained on and tested."""
+    pictured = frame[frame["image"] != ""]
+    owner = pictured.groupby("image")["patient_id"].transform("first")
+    shared = pictured.index[pictured["patient_id"] != owner]
+    if len(shared):
+        image = frame["image"][shared[0]]
+        first = pictured.index[pictured["image"] == image][0]
+        raise FedfeatError(
+            f"{path}: rows {first + 2} and {shared[0] + 2}: image {image!r} is of two patients, "
+            f"{frame['patient_id'][first]!r} and {frame['patient_id'][shared[0]]!r}; give each row its own image, "
+            "or both the same patient_id"
+        )
 
 
 def _locate(path: Path, folder: Path, row: int, key: str) -> Path:

@@ -27,6 +27,9 @@ COLUMN = ("-k", "homogeneous and 8:0:2 and seed0 and zero")
 # what it is -> arguments, in which {...} stands for a file of `files`; and what the line must hold
 MISTAKES: dict[str, tuple[str, list[str]]] = {
     "method": ("--methods zero,gan", ["method 'gan' is unknown", "fin", "zero"]),
+    "method left empty": ("--methods=", ["method '' is unknown", "fin", "zero"]),
+    "partition left empty": ("--partition=", ["partition '' is not I:T:M", "such as 8:0:2"]),
+    "seeds left empty": ("--seeds=", ["--seeds : not a comma list of whole numbers"]),
     "data set": ("--dataset padchest", ["data set 'padchest' is unknown", "phantom, manifest"]),
     "preset": ("--preset huge", ["preset 'huge' is unknown", "phantom, paper"]),
     "malformed partition": ("--partition 8:2", ["partition '8:2' is not I:T:M", "such as 8:0:2"]),
@@ -83,6 +86,11 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
             ("absolute image", "absolute", ["row 3: image '/etc/passwd' lies outside", "use paths below it"]),
             ("linked image", "linked", ["row 3: image '1.jpg' lies outside", "use paths below it"]),
             ("two splits", "torn", ["patient 'p0' is in two splits", "keep every row of a patient in one"]),
+            (
+                "shared image",
+                "lent",
+                ["rows 2 and 3: image '0.jpg' is of two patients, 'p0'", "its own image"],
+            ),
             ("twice a row", "twice", ["rows 2 and 68 are the same in every column", "remove one"]),
             ("no bytes", "zero", ["not a CSV", "see docs/manifest.md"]),
             ("no rows", "headed", ["the manifest has no rows", "add one row an image"]),
@@ -195,6 +203,7 @@ def odd_manifests(good: Path, folder: Path) -> dict[str, Path]:
         "climbing": row((1, "../1.jpg")),
         "absolute": row((1, "/etc/passwd")),
         "torn": row((0, "p0"), (3, "test")),
+        "lent": row((1, "0.jpg")),
         "twice": f"{whole}\n{first}",
         "zero": "",
         "headed": head,

@@ -22,7 +22,7 @@ from fedfeat.data.studies import StudyTable
 from fedfeat.errors import FedfeatError
 
 HEADER = "patient_id,image,report,label:Edema,label:Pleural Effusion"
-ROWS = ("1,a.png,No effusion.,0,0", "2,b.jpg,Effusion and edema.,1,-1", "2,,Small effusion.,,1.0", "3,a.png,,1,")
+ROWS = ("1,a.png,No effusion.,0,0", "2,b.jpg,Effusion and edema.,1,-1", "2,,Small effusion.,,1.0", "3,c.png,,1,")
 
 
 def picture(value: int) -> Image.Image:
@@ -32,8 +32,9 @@ def picture(value: int) -> Image.Image:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write a manifest of these lines beside two pictures."""
+    """Write a manifest of these lines beside three pictures."""
     picture(0).save(tmp_path / "a.png")
+    picture(0).save(tmp_path / "c.png")
     picture(60).save(tmp_path / "b.jpg")
 
     def build(*lines: str, ends: str = "\n", encoding: str = "utf-8") -> Path:
@@ -81,7 +82,7 @@ def test_rows_labels_and_policies(write: Callable[..., Path]) -> None:
     table = load(write(HEADER, *ROWS))
     assert table.labels == ("Edema", "Pleural Effusion")
     assert table.rows["patient"].tolist() == ["1", "2", "2", "3"]
-    assert table.rows["image"].tolist() == ["a.png", "b.jpg", "", "a.png"]
+    assert table.rows["image"].tolist() == ["a.png", "b.jpg", "", "c.png"]
     assert table.rows["report"].tolist() == ["No effusion.", "Effusion and edema.", "Small effusion.", ""]
     nan = np.nan
     np.testing.assert_array_equal(table.findings, [[0, 0], [1, -1], [nan, 1], [1, nan]])
@@ -146,7 +147,7 @@ def test_quoted_reports_keep_commas_and_lines(write: Callable[..., Path]) -> Non
 
 
 def test_words_that_look_missing_are_text(write: Callable[..., Path]) -> None:
-    table = load(write(HEADER, "NA,a.png,None,1,0", "007,a.png,NaN,1,0"))
+    table = load(write(HEADER, "NA,a.png,None,1,0", "007,c.png,NaN,1,0"))
     assert table.rows["patient"].tolist() == ["NA", "007"]
     assert table.rows["report"].tolist() == ["None", "NaN"]
 
@@ -235,7 +236,7 @@ SPLIT = "patient_id,image,report,label:Edema,split"
         ((HEADER, ROWS[0], "4,../a.png,x,1,0"), ("row 3", "'../a.png' lies outside the manifest's folder")),
         ((HEADER, "4,/etc/hostname,x,1,0"), ("row 2", "'/etc/hostname' lies outside the manifest's folder")),
         ((HEADER, "4,a\0.png,x,1,0"), ("row 2", "cannot be read")),
-        ((SPLIT, f"{GOOD},train", "2,a.png,x,1,dev"), ("row 3", "split 'dev' is none of train, validate, test")),
+        ((SPLIT, f"{GOOD},train", "2,b.jpg,x,1,dev"), ("row 3", "split 'dev' is none of train, validate, test")),
         ((SPLIT, f"{GOOD},"), ("row 2", "split ''")),
         ((SPLIT, f"{GOOD},train", "p7,,x,1,train", "p7,,x,1,test"), ("patient 'p7' is in two splits",)),
         ((HEADER, ROWS[0], ROWS[1] + ",surplus"), ("not a CSV", "line 3")),
@@ -243,6 +244,7 @@ SPLIT = "patient_id,image,report,label:Edema,split"
         ((HEADER, "1,a.png,No edema, no effusion.,0,0"), ("not a CSV", "line 2")),
         ((HEADER, ROWS[0], '1,a.png,"No end,0,0', ROWS[1]), ("row 3", "a quote is opened and never closed")),
         ((HEADER, *ROWS, ROWS[1]), ("rows 3 and 6 are the same in every column", "remove one")),
+        ((HEADER, *ROWS, "4,b.jpg,x,1,0"), ("rows 3 and 6", "image 'b.jpg' is of two patients, '2' and '4'")),
         (("patient_id,image,report,label:", GOOD), ("'label:' names no label", "label:<name>")),
     ],
 )

@@ -19,6 +19,7 @@ from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, Result, execute
 from fedfeat.plan import CaseSkipped, Plan, Resources, plan
 from fedfeat.results import leaderboard, listing, pairing, store
+from fedfeat.results.bootstrap import QUICK_DRAWS
 from fedfeat.results.bounds import violations
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.record import Record
@@ -40,6 +41,11 @@ class Selection:
     resources: Resources
     records: Path
     rerun: bool
+
+    @property
+    def keeps_records(self) -> bool:
+        """Whether the cases leave records: those of shortened runs would mean nothing."""
+        return not self.resources.shortened
 
     def cases(self, columns: list[tuple[str, str]]) -> list[Case]:
         """Return the cases of the columns (setup, partition), or of `--partition` in every setup."""
@@ -194,9 +200,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         for column, case in columns.items():
             with suppress(CaseSkipped):
                 plans[column] = plan(case, selection.resources)
-        if plans and not selection.rerun and not selection.resources.shortened:
-            _refuse_to_replace(selection.records, cases, plans)
-        if plans and not selection.resources.shortened:
+        if plans and selection.keeps_records:
+            if not selection.rerun:
+                _refuse_to_replace(selection.records, cases, plans)
             store.prepare(selection.records, next(iter(plans.values())).case.case_id)
     except FedfeatError as error:
         raise pytest.UsageError(str(error)) from error
@@ -206,7 +212,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 def _list(config: pytest.Config, cases: list[Case]) -> None:
     """Print how each case stands; what is wrong with one ends the session in one line."""
     selection = config.stash[SELECTION]
-    if selection.resources.shortened:
+    if not selection.keeps_records:
         raise pytest.UsageError(
             "--list tells which records stand, and --smoke and --one-round save none; leave one out"
         )
@@ -283,12 +289,12 @@ def measure(
             pytest.fail(str(error), pytrace=False)
         case = planned.case
         record_property("case_id", case.case_id)
-        if not selection.rerun and not selection.resources.shortened:
+        if selection.keeps_records and not selection.rerun:
             former = store.find(selection.records, case.case_id, planned.key)
             if former:
                 pytest.skip(f"nothing changed: the record in {selection.records} stands (--rerun runs it again)")
         try:
-            if not selection.resources.shortened:
+            if selection.keeps_records:  # again: a worker of xdist has had no start of the session
                 store.prepare(selection.records, case.case_id)
             record = _measured(planned, selection, benchmark, _Progress(request.config, case), record_property)
         except FedfeatError as error:
@@ -310,15 +316,15 @@ def _measured(
         with progress:
             result: Result = benchmark.pedantic(execute, args=(planned, progress.round), rounds=1, iterations=1)
     except CaseFailed as failed:
-        if not selection.resources.shortened:
+        if selection.keeps_records:
             _keep(selection.records, failed.record, None, record_property)
         raise
     record = result.record
-    wrong = [] if selection.resources.shortened else violations(record, result.expected_up, result.expected_down)
+    wrong = violations(record, result.expected_up, result.expected_down) if selection.keeps_records else []
     if wrong:
         record = replace(record, status="failed", error="; ".join(wrong))
     benchmark.extra_info.update({name: getattr(record, name) for name in Record.__dataclass_fields__})
-    if not selection.resources.shortened:
+    if selection.keeps_records:
         _keep(selection.records, record, result, record_property)
     return record
 
@@ -376,7 +382,7 @@ class _Progress:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the board of the session's cases, and write it beside the records."""
     selection = config.stash[SELECTION]
-    if selection.resources.shortened or config.option.collectonly:
+    if config.option.collectonly or not selection.keeps_records:
         return
     properties = [pair for report in _reports(terminalreporter) for pair in report.user_properties]
     seen = {value for name, value in properties if name == "case_id"}
@@ -400,7 +406,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def _comparisons(terminalreporter: Any, folder: Path, records: list[Record]) -> Comparisons:
     """Return the comparisons of the records; none, with a word about it, if a sidecar is damaged."""
     try:
-        return pairing.compare_all(records, pairing.scores_in(folder))
+        return pairing.compare_all(records, pairing.scores_in(folder), QUICK_DRAWS)
     except FedfeatError as error:
         terminalreporter.write_line(f"no intervals on the board: {error}", red=True)
         return Comparisons()

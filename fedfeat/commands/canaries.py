@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         show=lambda canary: print(canaries.line(canary), flush=True),
     )
     published = store.read(arguments.to / "records")
-    text = board_of(published, findings.is_stale, comparisons.read(arguments.to))
+    text = board_of(published, findings, comparisons.read(arguments.to))
     board = [(arguments.to / "README.md", text.encode())] if published else []
     write_together([(arguments.to / staleness.NAME, findings.to_json().encode()), *board])
     stale = sum(map(findings.is_stale, published))

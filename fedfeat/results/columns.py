@@ -101,6 +101,11 @@ def _head(table: Table, row: Row) -> str:
     return f"{number(image)} / {number(text)}"
 
 
+def _tested_rounds(table: Table, row: Row) -> str:
+    rounds = [None if record is None else record.best_round for record in map(row.passed, table.seeds)]
+    return " · ".join(NOTHING if one is None else str(one) for one in rounds)
+
+
 def _points(auc: float | None) -> float | None:
     return None if auc is None else 100 * auc
 
@@ -146,6 +151,11 @@ COLUMNS = (
         "head, image / text",
         _head,
         "norms of the halves of the head's weights that read the image and the text feature",
+    ),
+    Column(
+        "tested round",
+        _tested_rounds,
+        "the round of every seed with the best validation AUC, whose model is the one that is tested",
     ),
     Column("MB up", _megabytes_up, "what all clients together send in one round, 1 MB = 1,000,000 bytes"),
     Column("seconds", _seconds, "wall time of a case, mean over the seeds"),

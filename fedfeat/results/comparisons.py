@@ -17,7 +17,7 @@ from fedfeat.results.record import Record
 from fedfeat.results.significance import Difference
 
 NAME = "comparisons.json"
-SCHEMA = 1
+SCHEMA = 2
 _SAME = 0.01
 """Points by which a seed's difference may differ from that of the records: scores are kept as float32."""
 
@@ -50,10 +50,12 @@ class Comparisons:
     Attributes:
         compared: the pairs of methods.
         ranks: the rank intervals, a tuple a table.
+        draws: of patients, on which every one of them rests at least; 0: nothing is compared.
     """
 
     compared: tuple[Compared, ...] = ()
     ranks: tuple[tuple[RankInterval, ...], ...] = ()
+    draws: int = 0
 
     @cached_property
     def _by_pair(self) -> dict[tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]], float], Difference]:
@@ -91,29 +93,28 @@ class Comparisons:
         """Return these, and of the older ones those of pairs and tables that these lack."""
         pairs = {(_frozen(one.first), _frozen(one.second), one.difference.against) for one in self.compared}
         tables = {_frozen(_all_cases(ranks)) for ranks in self.ranks}
-        return Comparisons(
-            self.compared
-            + tuple(
-                one
-                for one in older.compared
-                if (_frozen(one.first), _frozen(one.second), one.difference.against) not in pairs
-            ),
-            self.ranks + tuple(ranks for ranks in older.ranks if _frozen(_all_cases(ranks)) not in tables),
+        compared = tuple(
+            one
+            for one in older.compared
+            if (_frozen(one.first), _frozen(one.second), one.difference.against) not in pairs
         )
+        ranks = tuple(ranks for ranks in older.ranks if _frozen(_all_cases(ranks)) not in tables)
+        draws = min(self.draws or older.draws, older.draws) if compared or ranks else self.draws
+        return Comparisons(self.compared + compared, self.ranks + ranks, draws)
 
     def among(self, records: Iterable[Record]) -> "Comparisons":
         """Return those of which every case is among these records, with the same key."""
         known = _frozen(cases_of(records))
-        return Comparisons(
-            tuple(one for one in self.compared if _frozen(one.first) | _frozen(one.second) <= known),
-            tuple(ranks for ranks in self.ranks if all(_frozen(one.cases) <= known for one in ranks)),
-        )
+        compared = tuple(one for one in self.compared if _frozen(one.first) | _frozen(one.second) <= known)
+        ranks = tuple(ranks for ranks in self.ranks if all(_frozen(one.cases) <= known for one in ranks))
+        return Comparisons(compared, ranks, self.draws if compared or ranks else 0)
 
     def to_json(self) -> str:
         """Return the file's text, a line a comparison."""
         compared = [{"first": one.first, "second": one.second} | asdict(one.difference) for one in self.compared]
         ranks = [[asdict(one) for one in table] for table in self.ranks]
-        return f'{{"schema": {SCHEMA},\n"compared": [\n{_lines(compared)}\n],\n"ranks": [\n{_lines(ranks)}\n]}}\n'
+        head = f'{{"schema": {SCHEMA},\n"draws": {self.draws},\n'
+        return f'{head}"compared": [\n{_lines(compared)}\n],\n"ranks": [\n{_lines(ranks)}\n]}}\n'
 
 
 def cases_of(records: Iterable[Record]) -> dict[str, str]:
@@ -137,12 +138,13 @@ def read(folder: Path) -> Comparisons:
             Compared(one.pop("first"), one.pop("second"), Difference(**one | {"seeds": tuple(one["seeds"])}))
             for one in content["compared"]
         )
+        draws = int(content["draws"])
         ranks = tuple(tuple(RankInterval(**one) for one in table) for table in content["ranks"])
         for cases in [*(one.first for one in compared), *(one.second for one in compared)]:
             _frozen(cases)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FedfeatError(f"{path}: not as `fedfeat publish` writes it ({error}); remove it and run that") from error
-    return Comparisons(compared, ranks)
+    return Comparisons(compared, ranks, draws)
 
 
 def _lines(values: Iterable[object]) -> str:

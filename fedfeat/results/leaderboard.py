@@ -10,7 +10,6 @@ from tabulate import tabulate
 
 from fedfeat.results import claims
 from fedfeat.results.board import NOT_COMPARED, STALE, Axes, Row, Section, Table, sections
-from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.columns import COLUMNS, NOTHING, label, mean
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.files import write_bytes
@@ -42,7 +41,7 @@ def render(
     for section in found:
         blocks += _section(section, figure, comparisons)
     if found:
-        blocks += _legend([table for section in found for table in section.tables])
+        blocks += _legend([table for section in found for table in section.tables], comparisons.draws)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -230,15 +229,15 @@ def _device(record: Record) -> str:
     return record.device if record.threads is None else f"{record.device}, {_count(record.threads, 'thread')}"
 
 
-def _legend(tables: Sequence[Table]) -> list[str]:
-    """Explain the columns that some table has."""
+def _legend(tables: Sequence[Table], draws: int) -> list[str]:
+    """Explain the columns that some table has, and the intervals from so many draws of patients."""
     columns = [column for column in COLUMNS if any(column.stands_in(table) for table in tables)]
     lines = [f"- {column.heading}: {column.meaning}" for column in columns]
     if any(STALE in row.marks for table in tables for row in table.rows):
         lines.append(f"- {STALE}: made by an older core of the package, whose canary cases now give other scores")
     if any(table.outcome(row) or table.rank_interval(row) for table in tables for row in table.rows):
         lines.append(
-            f"- [low, high]: 95 % interval of a gain or rank from {DRAWS:,} draws of the test patients, the same for "
+            f"- [low, high]: 95 % interval of a gain or rank from {draws:,} draws of the test patients, the same for "
             "all methods; how much another training would differ is not in it, so the seeds are asked as well"
         )
         lines.append(

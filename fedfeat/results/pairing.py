@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fedfeat.errors import FedfeatError
 from fedfeat.results import claims, store
 from fedfeat.results.board import Section, Table, sections
-from fedfeat.results.bootstrap import Floats, macro_aucs, multiplicities
+from fedfeat.results.bootstrap import DRAWS, Floats, macro_aucs, multiplicities
 from fedfeat.results.comparisons import Compared, Comparisons, RankInterval, cases_of
 from fedfeat.results.record import Record
 from fedfeat.results.significance import difference
@@ -29,7 +29,7 @@ class _Scored:
     draws: Floats
 
 
-def compare_all(records: Iterable[Record], scores: ReadScores) -> Comparisons:
+def compare_all(records: Iterable[Record], scores: ReadScores, draws: int = DRAWS) -> Comparisons:
     """Return the comparisons of all pairs of methods of every table, and of the pairs that the paper's claims ask for.
 
     Tables that are too small to rank, rows that lack a seed and cases without scores are left out.
@@ -37,10 +37,11 @@ def compare_all(records: Iterable[Record], scores: ReadScores) -> Comparisons:
     Args:
         records: of any number of sections.
         scores: returns a case's scores, (rows, labels), and its test set; None without them.
+        draws: of patients, on which intervals and p values rest.
 
     Raises FedfeatError if two records stand for the same case, or if `scores` does.
     """
-    bootstrap = _Bootstrap(scores)
+    bootstrap = _Bootstrap(scores, draws)
     compared: list[Compared] = []
     ranks: list[tuple[RankInterval, ...]] = []
     for section in sections(records):
@@ -52,7 +53,7 @@ def compare_all(records: Iterable[Record], scores: ReadScores) -> Comparisons:
             compared += [_compared(*first, *second) for first, second in combinations(scored, 2)]
             ranks += _ranks(table, scored)
         compared += [_compared(*first, *second, against) for first, second, against in _claimed(section, bootstrap)]
-    return Comparisons(tuple(compared), tuple(ranks))
+    return Comparisons(tuple(compared), tuple(ranks), draws if compared else 0)
 
 
 def scores_in(folder: Path) -> ReadScores:
@@ -82,8 +83,9 @@ def scores_in(folder: Path) -> ReadScores:
 class _Bootstrap:
     """Bootstraps a case once, and draws the patients of a test set once."""
 
-    def __init__(self, scores: ReadScores) -> None:
+    def __init__(self, scores: ReadScores, draws: int) -> None:
         self._scores = scores
+        self._draws = draws
         self._drawn: dict[str, npt.NDArray[np.int32]] = {}
         self._cases: dict[str, tuple[float, Floats] | None] = {}
 
@@ -104,7 +106,7 @@ class _Bootstrap:
         digest = test_set.digest()
         if digest not in self._drawn:
             # in front of the draws: every row once, which gives the plain macro AUC
-            drawn = multiplicities(test_set)
+            drawn = multiplicities(test_set, self._draws)
             self._drawn[digest] = np.concatenate([np.ones_like(drawn[:, :1]), drawn], axis=1)
         aucs = macro_aucs(test_set, scores, self._drawn[digest])
         # no label has two classes among the test rows: there is no macro AUC to compare, in no draw either

@@ -1,17 +1,19 @@
 """Copying finished records into the repository, and the board that is committed with them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedfeat.errors import FedfeatError
 from fedfeat.results import comparisons, pairing, staleness, store
 from fedfeat.results.board import NOT_COMPARED, Table, sections
+from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.figures import curves, curves_name
 from fedfeat.results.files import write_together
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
+from fedfeat.results.staleness import Findings
 
 INTRO = "Rendered by `fedfeat publish` from the files in `records/`: do not edit."
 _NAMED = 5
@@ -29,11 +31,11 @@ class Published:
     """Number of records that the board shows, those published earlier included."""
 
 
-def publish(runs: Path, to: Path) -> Published:
+def publish(runs: Path, to: Path, draws: int = DRAWS) -> Published:
     """Copy the passed records of a folder, with their sidecars, to `to`/records and rewrite the board `to`/README.md.
 
     The training curves of every table go to `to`/figures, and the differences of methods, which need the scores, to
-    `to`/comparisons.json.
+    `to`/comparisons.json; `draws` of patients are what they rest on.
 
     Raises FedfeatError, and changes nothing, if there is no record, if a passed one was made on a tree that was not
     clean, or if a record or sidecar on either side cannot be read.
@@ -49,8 +51,8 @@ def publish(runs: Path, to: Path) -> Published:
     by_id = {record.case_id: record for record in (*store.read(target), *passed)}
     board = to / "README.md"
     sidecars, records, outdated = _contents(runs, target, passed)
-    found_differences = _compared(runs, to, passed, by_id.values())
-    text = board_of(by_id.values(), staleness.read(to).is_stale, found_differences)
+    found_differences = _compared(runs, to, passed, by_id.values(), draws)
+    text = board_of(by_id.values(), staleness.read(to), found_differences)
     pictures = {to / name: picture for name, picture in figures_of(by_id.values()).items()}
     differences = {to / comparisons.NAME: found_differences.to_json().encode()}
     if found_differences == NOT_COMPARED and not (to / comparisons.NAME).exists():
@@ -67,14 +69,11 @@ def publish(runs: Path, to: Path) -> Published:
 
 def board_of(
     records: Iterable[Record],
-    stale: Callable[[Record], bool] = lambda record: False,
+    findings: Findings = Findings(),  # noqa: B008
     comparisons: Comparisons = NOT_COMPARED,
 ) -> str:
-    """Return the text of the board that is committed with these records and comparisons.
-
-    `stale` says which records no longer hold.
-    """
-    return render(records, INTRO, _figure, stale, comparisons)
+    """Return the text of the board that is committed with these records, what the canaries found, and comparisons."""
+    return render(records, f"{INTRO} {findings.summary}", _figure, findings.is_stale, comparisons)
 
 
 def figures_of(records: Iterable[Record]) -> dict[str, bytes]:
@@ -82,12 +81,14 @@ def figures_of(records: Iterable[Record]) -> dict[str, bytes]:
     return {_figure(table): curves(table) for section in sections(records) for table in section.tables}
 
 
-def _compared(runs: Path, to: Path, copied: Sequence[Record], records: Iterable[Record]) -> Comparisons:
+def _compared(runs: Path, to: Path, copied: Sequence[Record], records: Iterable[Record], draws: int) -> Comparisons:
     """Return the comparisons of all records on the board, and the stored ones where scores are no longer there."""
     records = tuple(records)
     own = {record.case_id for record in copied}
     new, published = pairing.scores_in(runs), pairing.scores_in(to / "records")
-    found = pairing.compare_all(records, lambda record: new(record) if record.case_id in own else published(record))
+    found = pairing.compare_all(
+        records, lambda record: new(record) if record.case_id in own else published(record), draws
+    )
     return found.filled_up(comparisons.read(to).among(records))
 
 

@@ -7,10 +7,11 @@ trusted to hold: their cores are kept as stale until the canaries reproduce such
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fedfeat.errors import FedfeatError
 from fedfeat.results.files import read_text
@@ -83,6 +84,16 @@ class Findings:
     def is_stale(self, record: Record) -> bool:
         """Return whether canaries no longer reproduce what the record's core made; never for the present core."""
         return record.core != self.core and StaleCore(*kind_of(record), record.core) in self.stale
+
+    @property
+    def summary(self) -> str:
+        """What a reader of the board should know: whether the present code was ever asked, when, and its answers."""
+        if not self.canaries:
+            return "No canary case has been run: whether the present code still gives these results is not known."
+        counts = Counter(canary.outcome for canary in self.canaries)
+        said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(Outcome) if counts[outcome])
+        dates = sorted(canary.date[:10] for canary in self.canaries if canary.date)
+        return f"Canary cases, last run{f' on {dates[-1]}' if dates else ''} with core {self.core[:12]}: {said}."
 
     def after(self, core: str, canaries: Sequence[Canary], records: Iterable[Record], complete: bool) -> "Findings":
         """Return the findings once these canaries have run on a core.

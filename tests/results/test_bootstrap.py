@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from fedfeat.results import store
-from fedfeat.results.bootstrap import macro_aucs, multiplicities, weighted_auc
+from fedfeat.results.bootstrap import DRAWS, macro_aucs, multiplicities, weighted_auc
 
 ROWS, LABELS = 60, 4
 
@@ -55,7 +55,7 @@ def test_by_hand() -> None:
 
 def test_rows_of_a_patient_are_drawn_together_and_as_many_patients_as_there_are() -> None:
     weights = multiplicities(_test_set())
-    assert weights.shape == (ROWS, 1000)
+    assert weights.shape == (ROWS, DRAWS)
     np.testing.assert_array_equal(weights[0::2], weights[1::2])
     np.testing.assert_array_equal(weights[0::2].sum(axis=0), ROWS // 2)
     assert weights.min() == 0

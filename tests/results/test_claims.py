@@ -121,7 +121,7 @@ def test_what_is_missing_is_said(judged: Any) -> None:
     assert found[OVER_UNIFORM] == Judged("", "undecided", "of 10: 10 missing; no records of uniform")
     assert found[OVER_R2GEN] == Judged("", "undecided", "no records of r2gen")
     assert "no records of car_mfl" in found[CAR_MFL].reason
-    assert found[BYTES].reason == "no parameters of r2gen in the records, no parameters of fin in the records"
+    assert found[BYTES] == Judged("", "undecided", "preset phantom has networks of other sizes")
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,18 @@ def test_compute_is_a_ratio_of_operations(make_record: MakeRecord, r2gen: float,
     assert found[BYTES].reason == "no parameters of r2gen in the records, no parameters of fin in the records"
 
 
-def _costing(make_record: MakeRecord, field: str, key: str, r2gen: float, fin: float) -> list[Record]:
+def test_networks_of_other_sizes_tell_nothing_about_the_papers_ratios(make_record: MakeRecord) -> None:
+    for field, key, place in (("parameters", "method", BYTES), ("macs", "fill_text", MACS)):
+        found = _judge_costs(_costing(make_record, field, key, 60e9, 6e6, preset="phantom"))[place]
+        assert found == Judged("", "undecided", "preset phantom has networks of other sizes")
+
+
+def _costing(
+    make_record: MakeRecord, field: str, key: str, r2gen: float, fin: float, preset: str = "paper"
+) -> list[Record]:
     costs = {"r2gen": r2gen, "fin": fin}
     return [
-        make_record(method, seed, 0.5, **{field: {key: int(cost)}})
+        make_record(method, seed, 0.5, preset=preset, **{field: {key: int(cost)}})
         for method, cost in costs.items()
         for seed in range(3)
     ]

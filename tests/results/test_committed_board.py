@@ -9,6 +9,7 @@ from PIL import Image
 
 from fedfeat.results import comparisons, pairing, publish, staleness, store
 from fedfeat.results.board import sections
+from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.figures import curves, curves_name
 
 HOME = Path(__file__).parents[2] / "leaderboard"
@@ -17,7 +18,7 @@ HOME = Path(__file__).parents[2] / "leaderboard"
 def test_the_committed_records_give_the_committed_board() -> None:
     records = store.read(HOME / "records")
     assert records
-    board = publish.board_of(records, staleness.read(HOME).is_stale, comparisons.read(HOME))
+    board = publish.board_of(records, staleness.read(HOME), comparisons.read(HOME))
     assert board == (HOME / "README.md").read_text(encoding="utf-8"), (
         "run `fedfeat publish --records leaderboard/records`"
     )
@@ -31,15 +32,17 @@ def test_the_committed_comparisons_are_of_the_committed_records_and_scores() -> 
     for one in stored.compared:
         first, second = ([by_id[case] for case in cases] for cases in (one.first, one.second))
         assert stored.of(first, second, one.difference.against) == one.difference
-    again = pairing.compare_all(records, pairing.scores_in(HOME / "records"))
-    for name in ("mean", "low", "high"):  # in points; the mean alone would not notice other draws
-        assert [getattr(one.difference, name) for one in again.compared] == pytest.approx(
-            [getattr(one.difference, name) for one in stored.compared], abs=1e-3
-        )
-    assert [one.difference.p for one in again.compared] == pytest.approx(
-        [one.difference.p for one in stored.compared],
-        abs=0.0021,  # one draw on the edge
-    )
+    assert stored.draws == DRAWS
+    column = [record for record in records if record.setup == "heterogeneous"]  # all would take a minute
+    again = pairing.compare_all(column, pairing.scores_in(HOME / "records"))
+    assert len(again.compared) >= 10
+    for one in again.compared:
+        first, second = ([by_id[case] for case in cases] for cases in (one.first, one.second))
+        there = stored.of(first, second, one.difference.against)
+        assert there is not None
+        for name in ("mean", "low", "high"):  # in points; the mean alone would not notice other draws
+            assert getattr(one.difference, name) == pytest.approx(getattr(there, name), abs=1e-3)
+        assert one.difference.p == pytest.approx(there.p, abs=2.1 / DRAWS)  # one draw on the edge
 
 
 def test_the_boards_pictures_are_there_and_no_others() -> None:

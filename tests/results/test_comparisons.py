@@ -29,7 +29,7 @@ def zero(make_record: MakeRecord) -> list[Record]:
 @pytest.fixture
 def kept(fin: list[Record], zero: list[Record]) -> Comparisons:
     ranks = (RankInterval(cases_of(fin), 1, 1), RankInterval(cases_of(zero), 1, 2))
-    return Comparisons((Compared(cases_of(fin), cases_of(zero), DIFFERENCE),), (ranks,))
+    return Comparisons((Compared(cases_of(fin), cases_of(zero), DIFFERENCE),), (ranks,), 10_000)
 
 
 def test_a_comparison_is_found_from_both_sides(kept: Comparisons, fin: list[Record], zero: list[Record]) -> None:
@@ -61,11 +61,12 @@ def test_rank_intervals_are_those_of_the_very_methods(
 
 
 def test_older_ones_fill_gaps_only(kept: Comparisons, fin: list[Record], zero: list[Record]) -> None:
-    newer = Comparisons((Compared(cases_of(fin), cases_of(zero), replace(DIFFERENCE, low=1.0)),))
+    newer = Comparisons((Compared(cases_of(fin), cases_of(zero), replace(DIFFERENCE, low=1.0)),), draws=1000)
     both = newer.filled_up(kept)
     assert both.of(fin, zero) == replace(DIFFERENCE, low=1.0)
     assert len(both.compared) == 1
     assert both.ranks == kept.ranks
+    assert both.draws == 1000, "what all of them rest on"
     assert Comparisons().filled_up(kept) == kept
 
 
@@ -78,7 +79,14 @@ def test_the_file_gives_back_what_was_written(tmp_path: Path, kept: Comparisons)
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "[]", "{}", '{"schema": 2, "compared": [], "ranks": []}', '{"schema": 1, "compared": [{}], "ranks": []}'],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema": 1, "draws": 0, "compared": [], "ranks": []}',
+        '{"schema": 2, "compared": [], "ranks": []}',
+        '{"schema": 2, "draws": 9, "compared": [{}], "ranks": []}',
+    ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     (tmp_path / comparisons.NAME).write_text(damage, encoding="utf-8")

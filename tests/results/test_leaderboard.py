@@ -120,6 +120,8 @@ def test_megabytes_are_summed_over_clients_and_one_modality_is_in_points(make_re
     bytes_up = {"0": 1_500_000, "1": 500_000}
     aucs = {"macro_auc_image_only": 0.5, "macro_auc_text_only": 0.25}
     fin = _rows(_seeds(make_record, "fin", 0.5, 0.5, bytes_up=bytes_up, seconds=2, **aucs))["FIN"]
+    assert _rows(_seeds(make_record, "fin", 0.5, 0.5, best_round=3))["FIN"]["tested round"] == "3 · 3"
+    assert fin["tested round"] == "– · –"  # noqa: RUF001
     assert (fin["MB up"], fin["seconds"], fin["image / text only"]) == ("2.00", "2.0", "50.00 / 25.00")
 
 

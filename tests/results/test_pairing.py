@@ -11,7 +11,7 @@ import pytest
 from fedfeat.errors import FedfeatError
 from fedfeat.results import comparisons, files, pairing, publish, store
 from fedfeat.results.board import sections
-from fedfeat.results.bootstrap import macro_aucs
+from fedfeat.results.bootstrap import QUICK_DRAWS, macro_aucs
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
 
@@ -51,7 +51,7 @@ def run(make_record: MakeRecord) -> Callable[..., list[Record]]:
 
 
 def _compare(folder: Path) -> comparisons.Comparisons:
-    return pairing.compare_all(store.read(folder), pairing.scores_in(folder))
+    return pairing.compare_all(store.read(folder), pairing.scores_in(folder), QUICK_DRAWS)
 
 
 def test_all_pairs_of_a_table_are_compared(tmp_path: Path, run: Any) -> None:
@@ -190,7 +190,7 @@ def test_publish_keeps_comparisons_for_when_the_scores_are_gone(tmp_path: Path, 
     runs, to = tmp_path / "runs", tmp_path / "leaderboard"
     run(runs, "zero", 0.5)
     run(runs, "fin", 1.0)
-    publish.publish(runs, to)
+    publish.publish(runs, to, QUICK_DRAWS)
     board = (to / "README.md").read_text(encoding="utf-8")
     assert "▲" in board
     for sidecar in (to / "records").glob("*.npz"):
@@ -199,7 +199,7 @@ def test_publish_keeps_comparisons_for_when_the_scores_are_gone(tmp_path: Path, 
     # another column, published when the first one's scores are not there any more
     run(tmp_path / "more", "zero", 0.5, partition="6:0:4")
     run(tmp_path / "more", "fin", 1.0, partition="6:0:4")
-    publish.publish(tmp_path / "more", to)
+    publish.publish(tmp_path / "more", to, QUICK_DRAWS)
     board = (to / "README.md").read_text(encoding="utf-8")
     assert _published(to) == board
     assert "of 10: 2 hold, 8 missing" in board
@@ -208,14 +208,14 @@ def test_publish_keeps_comparisons_for_when_the_scores_are_gone(tmp_path: Path, 
 def test_publish_compares_new_records_with_published_ones(tmp_path: Path, run: Any) -> None:
     to = tmp_path / "leaderboard"
     run(tmp_path / "first", "zero", 0.5)
-    publish.publish(tmp_path / "first", to)
+    publish.publish(tmp_path / "first", to, QUICK_DRAWS)
     assert not (to / comparisons.NAME).exists()
     fin = run(tmp_path / "second", "fin", 1.0)
-    publish.publish(tmp_path / "second", to)
+    publish.publish(tmp_path / "second", to, QUICK_DRAWS)
     assert len(comparisons.read(to).compared) == 1
     # a record that is another one takes its comparisons with it
     store.write(tmp_path / "third", replace(fin[0], key="k2"))
-    publish.publish(tmp_path / "third", to)
+    publish.publish(tmp_path / "third", to, QUICK_DRAWS)
     assert comparisons.read(to) == comparisons.Comparisons()
     assert (to / "README.md").read_text(encoding="utf-8") == _published(to)
 
@@ -226,7 +226,7 @@ def test_a_full_disk_keeps_the_comparisons_that_the_board_shows(
     runs, to = tmp_path / "runs", tmp_path / "leaderboard"
     run(runs, "zero", 0.5)
     run(runs, "fin", 1.0)
-    publish.publish(runs, to)
+    publish.publish(runs, to, QUICK_DRAWS)
     before = {path: path.read_bytes() for path in to.rglob("*") if path.is_file()}
     run(runs, "fin", 2.0)
     write_beside = files._write_beside
@@ -238,7 +238,7 @@ def test_a_full_disk_keeps_the_comparisons_that_the_board_shows(
 
     monkeypatch.setattr(files, "_write_beside", fail_at_the_board)
     with pytest.raises(OSError, match="disk full"):
-        publish.publish(runs, to)
+        publish.publish(runs, to, QUICK_DRAWS)
     assert {path: path.read_bytes() for path in to.rglob("*") if path.is_file()} == before
 
 

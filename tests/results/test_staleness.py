@@ -112,5 +112,14 @@ def test_publish_shows_what_the_canaries_found(tmp_path: Path, old: list[Record]
     (to / "canaries.json").write_text(Findings().after("new", [canary()], old, complete=True).to_json())
     publish.publish(tmp_path / "runs", to)
     board = (to / "README.md").read_text(encoding="utf-8")
-    assert board == publish.board_of(store.read(to / "records"), staleness.read(to).is_stale)
+    assert board == publish.board_of(store.read(to / "records"), staleness.read(to))
     assert "FIN (stale)" in board
+    assert " do not edit. Canary cases, last run with core new: 1 differs." in board
+
+
+def test_the_board_says_how_the_canaries_fared_or_that_none_was_run(old: list[Record]) -> None:
+    assert Findings().summary.startswith("No canary case has been run")
+    ran = [canary("reproduced", date="2026-11-25T10:00:00+00:00"), canary("reproduced", "b"), canary("not run", "c")]
+    summary = Findings().after("0123456789abcdef", ran, old, complete=True).summary
+    assert summary == "Canary cases, last run on 2026-11-25 with core 0123456789ab: 2 reproduced, 1 not run."
+    assert publish.board_of(old).startswith(f"# Leaderboard\n\n{publish.INTRO} No canary case has been run")

@@ -263,6 +263,25 @@ def test_failed_records_alone_publish_nothing(here: Path, capsys: pytest.Capture
     assert list(_files(here / "leaderboard")) == ["README.md"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "heterogeneous-8:0:2-zero-seed0", "--records", "leaderboard/records"],
+        ["compare", "--records", "leaderboard/records"],
+    ],
+)
+def test_commands_that_only_read_need_neither_torch_nor_matplotlib(arguments: list[str]) -> None:
+    """They are heavy: every command would start later for them."""
+    code = (
+        "import sys, fedfeat.cli\n"
+        "assert fedfeat.cli.main(sys.argv[1:]) == 0\n"
+        "assert not {'torch', 'matplotlib', 'pandas', 'sklearn', 'pytest'} & sys.modules.keys()"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         fedfeat.cli.main([])

@@ -3,8 +3,6 @@
 import io
 import re
 
-from matplotlib.figure import Figure
-
 from fedfeat.results.board import Table
 
 WIDTH, HEIGHT, DPI = 7.0, 4.0, 100  # inches, inches, pixels an inch
@@ -29,6 +27,8 @@ def curves(table: Table) -> bytes:
     board. A method has the same colour in every table with the same methods. Round 0 is the untrained model. The data
     are named in the title.
     """
+    from matplotlib.figure import Figure  # here, so that what draws nothing waits for no matplotlib
+
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
     plot = figure.subplots()
     names = sorted((row.name, row.variant) for row in table.rows)

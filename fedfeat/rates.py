@@ -19,6 +19,7 @@ from typing import TypeVar
 import pandas as pd
 import torch
 
+from fedfeat import imputers
 from fedfeat.case import Case
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, execute
@@ -113,13 +114,22 @@ def table(trials: Sequence[Trial], findings: Sequence[Finding | str]) -> str:
 
 
 def _trials(arguments: argparse.Namespace) -> Iterator[Trial]:
-    resources = Resources(data=arguments.data)
+    resources = Resources(
+        data=arguments.data,
+        uncertain=arguments.uncertain,
+        image_weights=arguments.image_weights,
+        text_weights=arguments.text_weights,
+        from_scratch=arguments.from_scratch,
+        imputer=arguments.imputer,
+        device=arguments.device,
+    )
     rates = _numbers("--rates", arguments.rates, float, "learning rates above 0, such as 1e-3,2e-3")
     sizes = _numbers("--batches", arguments.batches, int, "batch sizes of at least 1, such as 8,16")
     seeds = _numbers("--seeds", arguments.seeds, int, "seeds, such as 0,1,2", least=0)
     if arguments.processes < 1:
         raise FedfeatError(f"--processes {arguments.processes}: use 1 or more")
-    for method in arguments.methods.split(","):
+    outside = [imputers.load(resources.imputer).name] if resources.imputer else []
+    for method in dict.fromkeys([*arguments.methods.split(","), *outside]):
         for seed in seeds:
             case = Case(
                 method=method,
@@ -156,7 +166,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--partition", default="8:0:2", help="default: %(default)s")
     parser.add_argument("--preset", default="phantom", help="default: %(default)s")
     parser.add_argument("--dataset", default="phantom", help="default: %(default)s")
-    parser.add_argument("--data", type=Path, help="the user's data, for data sets that have any")
+    parser.add_argument("--data", type=Path, metavar="PATH", help="the data, for --dataset manifest: a CSV")
+    parser.add_argument("--uncertain", metavar="POLICY", help="what uncertain labels count as: masked, zeros or ones")
+    parser.add_argument("--imputer", type=Path, metavar="PATH", help="run the method of this file beside --methods")
+    parser.add_argument("--image-weights", type=Path, metavar="FILE", help="ResNet-50 weights, for --preset paper")
+    parser.add_argument("--text-weights", type=Path, metavar="DIR", help="a BERT folder, for --preset paper")
+    parser.add_argument("--from-scratch", action="store_true", help="start encoders without pretrained weights")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     parser.add_argument("--processes", type=int, default=1, help="trials at a time (default: %(default)s)")
     return parser
 

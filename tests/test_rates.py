@@ -66,9 +66,47 @@ def test_trials_run_in_processes_the_steps_are_counted_and_a_broken_one_costs_no
     assert {row[3] for row in rows} == {"0.05"}
 
 
+NEGATIVE = """
+from fedfeat import Imputer
+
+
+class Negative(Imputer):
+    name = "negative"
+    title = "Negative of the other modality"
+
+    def fill(self, ctx, features, present, targets):
+        return {"image": -features["text"], "text": -features["image"]}
+"""
+
+
+def test_a_method_of_ones_own_from_another_start_and_with_other_labels(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each option shows in the numbers: an own file is swept, and both the start and what -1 counts as matter."""
+    monkeypatch.chdir(manifest)
+    Path("negative.py").write_text(NEGATIVE)
+    studies = pd.read_csv("s.csv")
+    studies.loc[:3, "label:sick"] = -1
+    studies.to_csv("doubtful.csv", index=False)
+    data = ["--dataset", "manifest", "--data", "doubtful.csv", "--partition", "2:0:1", "--seeds", "0"]
+    found = []
+    for options in ([], ["--from-scratch"], ["--uncertain", "ones"]):
+        methods = ["--methods", "zero", "--imputer", "negative.py"]
+        assert main(["--rates", "1e-3", "--batches", "4", *methods, *data, *options]) == 0
+        found.append(capsys.readouterr().out)
+        assert [line.split("|")[1].strip() for line in found[-1].splitlines()[2:]] == ["negative", "zero"]
+    assert len(set(found)) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--device", "tpu"), "--device tpu: no such device"),
+        (("--device", "cuda:99"), "--device cuda:99: torch sees"),
+        (("--uncertain", "perhaps"), "--uncertain perhaps"),
+        (("--imputer", "nowhere.py"), "nowhere.py: there is no such file"),
+        (("--from-scratch", "--image-weights", "r50.pth"), "r50.pth: weights cannot be used"),
+        (("--preset", "paper", "--image-weights", "r50.pth", "--text-weights", "bert"), "r50.pth"),
         (("--methods", "nonsense"), "fedfeat: method 'nonsense' is unknown"),
         (("--methods", "zero,nonsense"), "fedfeat: method 'nonsense' is unknown"),
         (("--rates", "1e-3,fast"), "--rates 1e-3,fast: not a comma list of learning rates above 0"),

@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
 
 from fedfeat.case import Case
+from fedfeat.commands.parser import Parser
 from fedfeat.data.prepare import MODALITIES, Studies
 from fedfeat.evaluation.auc import macro_auc
 from fedfeat.federation import rounds
@@ -132,8 +133,10 @@ def _without_labels(features: Pair, targets: Pair) -> Pair:
     return features[0] - fitted.predict(targets[0]), features[1] - fitted.predict(targets[1])
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the figures, means over the seeds, and whether they are inside their bands; return 1 if not."""
+    # No options but --help: the bands are those of these seeds' mean, with these rounds.
+    Parser(prog="python -m fedfeat.calibration", description=__doc__).parse_args(argv)
     torch.set_num_threads(1)
     parts = []
     for seed in SEEDS:

@@ -1,10 +1,10 @@
 """The command `fedfeat`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from fedfeat.commands import canaries, compare, list_cases, partition, publish, show
+from fedfeat.commands.parser import Parser
 from fedfeat.errors import FedfeatError
 
 COMMANDS = (show, list_cases, publish, compare, canaries, partition)
@@ -26,10 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fedfeat", description="Benchmarks for multimodal federated learning with missing modalities."
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="fedfeat", description="Benchmarks for multimodal federated learning with missing modalities.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

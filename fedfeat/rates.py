@@ -21,6 +21,7 @@ import torch
 
 from fedfeat import imputers
 from fedfeat.case import Case
+from fedfeat.commands.parser import Parser
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, execute
 from fedfeat.plan import CaseSkipped, Resources, plan
@@ -156,8 +157,8 @@ def _numbers(option: str, text: str, kind: Callable[[str], Number], wanted: str,
     return numbers
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fedfeat.rates", description=__doc__)
+def _parser() -> Parser:
+    parser = Parser(prog="python -m fedfeat.rates", description=__doc__)
     parser.add_argument("--methods", default="complete", help="comma list (default: %(default)s)")
     parser.add_argument("--rates", required=True, help="comma list of learning rates")
     parser.add_argument("--batches", required=True, help="comma list of batch sizes")

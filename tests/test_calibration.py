@@ -1,4 +1,7 @@
-"""The bands of the calibration, and the mean over seeds; the figures themselves take the command minutes."""
+"""The bands of the calibration, the mean over seeds, the command line; the figures themselves take minutes."""
+
+import subprocess
+import sys
 
 import pytest
 
@@ -33,3 +36,22 @@ def test_the_mean_is_taken_of_every_quantity() -> None:
     assert result.auc == pytest.approx({("image",): 0.79, ("text",): 0.89, ("image", "text"): 0.91})
     assert result.shared == pytest.approx((0.1, 0.2))
     assert result.beyond_labels == pytest.approx((0.0, -0.1))
+
+
+@pytest.mark.parametrize(
+    ("option", "status", "out", "err"),
+    [
+        ("--help", 0, "usage: python -m fedfeat.calibration", ""),
+        (
+            "--fast",
+            2,
+            "",
+            "fedfeat: unrecognized arguments: --fast; `python -m fedfeat.calibration --help` shows the options\n",
+        ),
+    ],
+)
+def test_help_and_mistakes_train_nothing(option: str, status: int, out: str, err: str) -> None:
+    command = [sys.executable, "-m", "fedfeat.calibration", option]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (status, err)
+    assert done.stdout.startswith(out) and bool(done.stdout) is bool(out)

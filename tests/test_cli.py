@@ -286,4 +286,24 @@ def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         fedfeat.cli.main([])
     assert caught.value.code == 2
-    assert "COMMAND" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "fedfeat: the following arguments are required: COMMAND; `fedfeat --help` shows the options\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["publish", "--form", "png"], "unrecognized arguments: --form png; `fedfeat --help`"),
+        (["compare", "--floor", "low"], "argument --floor: invalid float value: 'low'; `fedfeat compare --help`"),
+        (["shwo"], "argument COMMAND: invalid choice: 'shwo' (choose from"),
+    ],
+)
+def test_a_mistake_in_the_options_ends_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        fedfeat.cli.main(arguments)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert caught.value.code == 2
+    assert line.startswith(f"fedfeat: {says}")

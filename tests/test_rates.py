@@ -135,6 +135,7 @@ def test_mistakes_end_in_one_line(
     assert message in line
 
 
-def test_a_mistake_ends_the_process_in_one_line(tmp_path: Path) -> None:
-    done = sweep(tmp_path, "--rates", "1e-3", "--batches", "8", "--methods", "nonsense")
+@pytest.mark.parametrize("mistake", [("--methods", "nonsense"), ("--speed", "1")])
+def test_a_mistake_ends_the_process_in_one_line(tmp_path: Path, mistake: tuple[str, str]) -> None:
+    done = sweep(tmp_path, "--rates", "1e-3", "--batches", "8", *mistake)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)

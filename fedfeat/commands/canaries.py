@@ -1,9 +1,8 @@
 """`fedfeat canaries`: whether the committed board still holds."""
 
 import argparse
-from pathlib import Path
 
-from fedfeat.commands.places import LEADERBOARD, RECORDS, Commands
+from fedfeat.commands.places import LEADERBOARD, RECORDS, Commands, add_folder
 from fedfeat.results import comparisons, staleness, store
 from fedfeat.results.files import write_together
 from fedfeat.results.publish import board_of
@@ -16,16 +15,8 @@ def add(commands: Commands) -> None:
         "Run six named cases in the present tree, hold their scores against the committed records, bit for bit, write "
         "what was found to canaries.json beside the board, and mark the rows that no longer hold. Minutes on one core."
     )
-    command.add_argument(
-        "--records",
-        type=Path,
-        default=RECORDS,
-        metavar="FOLDER",
-        help="the committed records (default: %(default)s)",
-    )
-    command.add_argument(
-        "--to", type=Path, default=LEADERBOARD, metavar="FOLDER", help="the leaderboard (default: %(default)s)"
-    )
+    add_folder(command, "--records", RECORDS, "the committed records")
+    add_folder(command, "--to", LEADERBOARD, "the leaderboard")
     command.add_argument("--only", metavar="TEXT,...", help="only canaries that have one of the texts in their ids")
     command.set_defaults(run=run)
 

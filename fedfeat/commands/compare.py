@@ -1,9 +1,8 @@
 """`fedfeat compare`: new records beside stored ones."""
 
 import argparse
-from pathlib import Path
 
-from fedfeat.commands.places import RECORDS, RUNS, Commands
+from fedfeat.commands.places import RECORDS, RUNS, Commands, add_folder
 from fedfeat.errors import FedfeatError
 from fedfeat.results import compare, store
 
@@ -16,17 +15,8 @@ def add(commands: Commands) -> None:
         description="Compare the macro AUC of every record with the stored record of the same case. Status 1 if a case "
         "failed or lost more than the floor; a difference beyond the tolerance warns.",
     )
-    command.add_argument(
-        "--records", type=Path, default=RUNS, metavar="FOLDER", help="new records (default: %(default)s)"
-    )
-    command.add_argument(
-        "--with",
-        dest="stored",
-        type=Path,
-        default=RECORDS,
-        metavar="FOLDER",
-        help="stored records (default: %(default)s)",
-    )
+    add_folder(command, "--records", RUNS, "new records")
+    add_folder(command, "--with", RECORDS, "stored records", dest="stored")
     command.add_argument(
         "--floor", type=float, default=compare.FLOOR, metavar="POINTS", help="loss that fails (default: %(default)s)"
     )

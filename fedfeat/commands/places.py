@@ -8,3 +8,12 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 RUNS = Path("runs")
 LEADERBOARD = Path("leaderboard")
 RECORDS = LEADERBOARD / "records"
+
+
+def add_folder(
+    command: argparse.ArgumentParser, option: str, default: Path, meaning: str, dest: str | None = None
+) -> None:
+    """Add an option that names a folder; `dest`: its name among the arguments if the option's own is a keyword."""
+    command.add_argument(
+        option, dest=dest, type=Path, default=default, metavar="FOLDER", help=f"{meaning} (default: %(default)s)"
+    )

@@ -1,9 +1,8 @@
 """`fedfeat publish`: passed records into the leaderboard."""
 
 import argparse
-from pathlib import Path
 
-from fedfeat.commands.places import LEADERBOARD, RUNS, Commands
+from fedfeat.commands.places import LEADERBOARD, RUNS, Commands, add_folder
 from fedfeat.results.publish import publish
 
 
@@ -15,12 +14,8 @@ def add(commands: Commands) -> None:
         description="Copy the passed records of a clean tree, with their sidecars, to the records folder of the "
         "leaderboard, and rewrite its README.md from all records there.",
     )
-    command.add_argument(
-        "--records", type=Path, default=RUNS, metavar="FOLDER", help="records to publish (default: %(default)s)"
-    )
-    command.add_argument(
-        "--to", type=Path, default=LEADERBOARD, metavar="FOLDER", help="the leaderboard (default: %(default)s)"
-    )
+    add_folder(command, "--records", RUNS, "records to publish")
+    add_folder(command, "--to", LEADERBOARD, "the leaderboard")
     command.set_defaults(run=run)
 
 

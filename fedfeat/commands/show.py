@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fedfeat.commands.places import RUNS, Commands
+from fedfeat.commands.places import RUNS, Commands, add_folder
 from fedfeat.results import show, store
 from fedfeat.results.lookup import lookup
 from fedfeat.results.record import Record
@@ -22,9 +22,7 @@ def add(commands: Commands) -> None:
         metavar="CASE",
         help="a case id (heterogeneous-8:0:2-fin-seed0), pytest's node id of it, or the path of a record's JSON file",
     )
-    command.add_argument(
-        "--records", type=Path, default=RUNS, metavar="FOLDER", help="where to look for it (default: %(default)s)"
-    )
+    add_folder(command, "--records", RUNS, "where to look for it")
     command.set_defaults(run=run)
 
 

@@ -15,6 +15,7 @@ from fedfeat.results import files, publish, store
 from fedfeat.results.record import Record
 
 PROJECT = Path(fedfeat.cli.__file__).parents[1]
+PICTURE = PROJECT / "docs" / "phantom" / "mimic-like.png"
 LABELS = store.TestSet(
     rows=np.array(["r0", "r1"]),
     patients=np.array(["p0", "p1"]),
@@ -220,6 +221,34 @@ def test_a_newer_record_without_scores_takes_the_old_ones_away(here: Path) -> No
     store.write(here / "runs", _record(key="k2"))
     assert fedfeat.cli.main(["publish"]) == 0
     assert not list((here / "leaderboard").rglob("*.scores.npz"))
+
+
+def test_a_picture_of_a_column_that_is_gone_goes_and_nothing_else(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _store(here / "runs", _record())
+    _store(here / "runs", _record("fin:seed0", setup="heterogeneous"))
+    assert fedfeat.cli.main(["publish"]) == 0
+    board, figures = here / "leaderboard", here / "leaderboard" / "figures"
+    kept, gone = (figures / f"curves-phantom-phantom-{setup}-8.0.2.png" for setup in ("homogeneous", "heterogeneous"))
+    whole = gone.read_bytes()
+    others = {
+        "my-copy.png": whole,  # under a name of one's own
+        "curves-phantom-phantom-homogeneous-0.8.2.png": PICTURE.read_bytes(),  # of a column's name, but drawn elsewhere
+        "curves-broken.png": whole[:20],
+        "notes.txt": b"",
+    }
+    for name, content in others.items():
+        (figures / name).write_bytes(content)
+    (figures / "curves-folder.png").mkdir()
+    capsys.readouterr()
+    (board / "records" / "fin.seed0.json").unlink()
+    assert fedfeat.cli.main(["publish", "--records", "leaderboard/records"]) == 0
+    assert f"removed leaderboard/figures/{gone.name}: no record needs it any more" in capsys.readouterr().out
+    assert {path.name for path in figures.iterdir()} == {kept.name, "curves-folder.png", *others}
+    assert {name: (figures / name).read_bytes() for name in others} == others
+    assert fedfeat.cli.main(["publish", "--records", "leaderboard/records"]) == 0
+    assert "removed" not in capsys.readouterr().out
 
 
 def test_a_full_disk_leaves_the_leaderboard_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"skipped {record.case_id}: failed: {' '.join((record.error or 'no reason given').split())}")
     for record in published.copied:
         print(f"published {record.case_id}")
+    for path in published.removed:
+        print(f"removed {path}: no record needs it any more")
     count = len(published.copied)
     records = "record" if count == 1 else "records"
     print(f"{published.board}: {count} {records} published, {published.on_board} on the board")

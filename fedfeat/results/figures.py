@@ -2,10 +2,13 @@
 
 import io
 import re
+from pathlib import Path
 
 from fedfeat.results.board import Table
 
 WIDTH, HEIGHT, DPI = 7.0, 4.0, 100  # inches, inches, pixels an inch
+_NAME = "Title"
+"""The keyword under which a picture holds its own file name, so that one is told from a copy and from others' files."""
 
 
 def curves_name(table: Table) -> str:
@@ -52,5 +55,16 @@ def curves(table: Table) -> bytes:
     if plot.lines:
         plot.legend(fontsize=8)
     file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
+    figure.savefig(file, format="png", metadata={"Software": None, _NAME: curves_name(table)})
     return file.getvalue()
+
+
+def is_curves(path: Path) -> bool:
+    """Return whether a file is a picture that `curves` made, under the name that belongs to it."""
+    from PIL import Image  # here, as matplotlib
+
+    try:
+        with Image.open(path) as picture:
+            return picture.format == "PNG" and picture.info.get(_NAME) == path.name
+    except (OSError, ValueError):  # no picture, or a damaged one
+        return False

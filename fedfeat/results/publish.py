@@ -9,7 +9,7 @@ from fedfeat.results import comparisons, pairing, staleness, store
 from fedfeat.results.board import NOT_COMPARED, Table, sections
 from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.comparisons import Comparisons
-from fedfeat.results.figures import curves, curves_name
+from fedfeat.results.figures import curves, curves_name, is_curves
 from fedfeat.results.files import write_together
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
@@ -17,6 +17,7 @@ from fedfeat.results.staleness import Findings
 
 INTRO = "Rendered by `fedfeat publish` from the files in `records/`: do not edit."
 _NAMED = 5
+_FIGURES = "figures"
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class Published:
     board: Path
     on_board: int
     """Number of records that the board shows, those published earlier included."""
+    removed: tuple[Path, ...]
+    """Files of former calls that belong to no record any more."""
 
 
 def publish(runs: Path, to: Path, draws: int = DRAWS) -> Published:
     """Copy the passed records of a folder, with their sidecars, to `to`/records and rewrite the board `to`/README.md.
 
     The training curves of every table go to `to`/figures, and the differences of methods, which need the scores, to
-    `to`/comparisons.json; `draws` of patients are what they rest on.
+    `to`/comparisons.json; `draws` of patients are what they rest on. Curves of tables that are no longer there are removed; no other file in `to`/figures is.
 
     Raises FedfeatError, and changes nothing, if there is no record, if a passed one was made on a tree that was not
     clean, or if a record or sidecar on either side cannot be read.
@@ -61,10 +64,13 @@ def publish(runs: Path, to: Path, draws: int = DRAWS) -> Published:
     write_together(
         [*sidecars.items(), *records.items(), *pictures.items(), *differences.items(), (board, text.encode())]
     )
-    for path in outdated:
+    pictures_there = (path for path in sorted((to / _FIGURES).glob("*.png")) if path.is_file())
+    obsolete = [path for path in pictures_there if path not in pictures and is_curves(path)]
+    removed = tuple(path for path in (*outdated, *obsolete) if path.exists())
+    for path in removed:
         path.unlink(missing_ok=True)
     failed = tuple(record for record in found if record.status == "failed")
-    return Published(passed, failed, board, len(by_id))
+    return Published(passed, failed, board, len(by_id), removed)
 
 
 def board_of(
@@ -93,7 +99,7 @@ def _compared(runs: Path, to: Path, copied: Sequence[Record], records: Iterable[
 
 
 def _figure(table: Table) -> str:
-    return f"figures/{curves_name(table)}"
+    return f"{_FIGURES}/{curves_name(table)}"
 
 
 def _require_clean(runs: Path, records: Sequence[Record]) -> None:

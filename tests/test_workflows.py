@@ -45,15 +45,34 @@ def test_there_are_a_grid_a_round_and_a_comparison() -> None:
 def test_the_nights_comparison_fails_by_the_floor_only(loss: float, status: int, tmp_path: Path) -> None:
     (line,) = commands("fedfeat")
     stored = HOME / "leaderboard" / "records" / "heterogeneous-8.0.2-zero-seed0.json"
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "leaderboard").symlink_to(HOME / "leaderboard")
+    _run_all(tmp_path)
     auc = float(yaml.safe_load(stored.read_text())["macro_auc"])
     (tmp_path / "runs" / stored.name).write_text(stored.read_text().replace(repr(auc), repr(auc - loss), 1))
     done = call(shlex.split(line.split(" | ")[0])[1:], tmp_path)
     assert done.returncode == status, done.stdout + done.stderr
     verdict = {0.0: "agrees", 0.02: "warns", 0.2: "fails"}[loss]
-    assert f"1 case: {1 if verdict == 'fails' else 0} fails" in done.stdout
+    assert f"cases: {1 if verdict == 'fails' else 0} fails, {1 if verdict == 'warns' else 0} warns" in done.stdout
     assert f"| {verdict}" in done.stdout
+    assert done.stdout.endswith("every stored case was run\n")
+
+
+def test_the_nights_comparison_fails_if_a_case_was_not_run(tmp_path: Path) -> None:
+    (line,) = commands("fedfeat")
+    _run_all(tmp_path)
+    (tmp_path / "runs" / "heterogeneous-8.0.2-zero-seed0.json").unlink()
+    words = shlex.split(line.split(" | ")[0])[1:]
+    done = call(words, tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.endswith(": heterogeneous-8:0:2-zero-seed0\n")
+    assert call([word for word in words if word != "--all"], tmp_path).returncode == 0, "a part may be run by hand"
+
+
+def _run_all(folder: Path) -> None:
+    """Lay the committed records where the night's would be."""
+    (folder / "leaderboard").symlink_to(HOME / "leaderboard")
+    (folder / "runs").mkdir()
+    for path in (HOME / "leaderboard" / "records").glob("*.json"):
+        (folder / "runs" / path.name).write_bytes(path.read_bytes())
 
 
 def test_pull_requests_run_what_contributors_run() -> None:

@@ -4,6 +4,7 @@ Scores from another device or library version differ in more than the last digit
 rounding starts; so the floor is coarse, and a drift shows in many warnings.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ FLOOR = 5.0
 """Points of macro AUC (0 to 100) that a case may lose against the stored record before the comparison fails."""
 TOLERANCE = 1.0
 """Points that it may differ by in either direction without a warning."""
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,45 @@ def compare(
             f"none of the {len(found)} cases has a stored record; name the folder of the board's records"
         )
     return found
+
+
+@dataclass(frozen=True)
+class Column:
+    """The stored cases of one column of the board, and those of them that have no new record, failed or passed."""
+
+    name: str
+    stored: tuple[str, ...]
+    not_run: tuple[str, ...]
+
+
+def columns(records: Iterable[Record], stored: Iterable[Record]) -> tuple[Column, ...]:
+    """Return the columns of the passed stored records by name, with what is missing among the new records."""
+    run = {record.case_id for record in records}
+    ids: dict[str, list[str]] = defaultdict(list)
+    for record in stored:
+        if record.status == "passed":
+            ids[f"{record.setup} {record.partition}, {record.dataset}, preset {record.preset}"].append(record.case_id)
+    return tuple(
+        Column(name, tuple(sorted(cases)), tuple(sorted(set(cases) - run))) for name, cases in sorted(ids.items())
+    )
+
+
+def render_not_run(columns: Sequence[Column]) -> str:
+    """Return how many of the stored cases were not run, with a Markdown list of their columns and some of their ids."""
+    stored, absent = sum(len(column.stored) for column in columns), sum(len(column.not_run) for column in columns)
+    if not absent:
+        return "every stored case was run"
+    lines = [f"{absent} of {stored} stored cases {'was' if absent == 1 else 'were'} not run:", ""]
+    for column in columns:
+        count = len(column.not_run)
+        if count == len(column.stored):
+            lines.append(f"- {column.name}: all {count}")
+        elif count:
+            more = f" and {count - _NAMED} more" if count > _NAMED else ""
+            lines.append(
+                f"- {column.name}: {count} of {len(column.stored)}: {', '.join(column.not_run[:_NAMED])}{more}"
+            )
+    return "\n".join(lines)
 
 
 def render(comparisons: Sequence[Comparison]) -> str:

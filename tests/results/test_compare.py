@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results.compare import compare, render
+from fedfeat.results.compare import columns, compare, render, render_not_run
 from fedfeat.results.record import Record
 
 MakeRecord = Callable[..., Record]
@@ -60,3 +60,37 @@ def test_the_table_has_the_worst_first_and_says_what_else_differs(stored: list[R
     assert "fails" in first and "-30.00" in first and "cuda (cpu)" in first and "other data" in first
     assert "agrees" in second and "+0.00" in second and "10 (20)" in second
     assert text.splitlines()[-1] == "2 cases: 1 fails, 0 warns, 0 new, 1 agrees"
+
+
+def test_stored_cases_that_were_not_run_are_counted_by_column(make_record: MakeRecord) -> None:
+    stored = [
+        make_record(method, seed, partition=partition)
+        for partition in ("8:0:2", "6:0:4", "4:0:6")
+        for method in ("fin", "zero")
+        for seed in range(3)
+    ]
+    run = [record for record in stored if record.partition == "8:0:2"]
+    run += [record for record in stored if record.partition == "6:0:4" and record.method == "zero" and record.seed]
+    assert render_not_run(columns([*run, make_record("new")], stored)).splitlines() == [
+        "10 of 18 stored cases were not run:",
+        "",
+        "- homogeneous 4:0:6, phantom, preset phantom: all 6",
+        "- homogeneous 6:0:4, phantom, preset phantom: 4 of 6: phantom:homogeneous:6:0:4:fin:seed0, "
+        "phantom:homogeneous:6:0:4:fin:seed1, phantom:homogeneous:6:0:4:fin:seed2 and 1 more",
+    ]
+    assert render_not_run(columns(stored[1:], stored)).splitlines()[0] == "1 of 18 stored cases was not run:"
+
+
+def test_a_failed_case_was_run_and_a_failed_stored_record_is_no_case(stored: list[Record]) -> None:
+    failed = [replace(record, status="failed", macro_auc=None) for record in stored]
+    assert render_not_run(columns(failed, stored)) == "every stored case was run"
+    assert columns([], failed) == ()
+
+
+def test_columns_of_other_data_or_presets_are_others(make_record: MakeRecord) -> None:
+    stored = [make_record(), make_record(dataset="manifest"), make_record(preset="paper", case_id="paper")]
+    assert [(len(column.stored), len(column.not_run)) for column in columns(stored[:1], stored)] == [
+        (1, 1),
+        (1, 1),
+        (1, 0),
+    ]

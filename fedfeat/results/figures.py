@@ -3,8 +3,12 @@
 import io
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedfeat.results.board import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT, DPI = 7.0, 4.0, 100  # inches, inches, pixels an inch
 _NAME = "Title"
@@ -54,13 +58,18 @@ def curves(table: Table) -> bytes:
     plot.grid(alpha=0.3)
     if plot.lines:
         plot.legend(fontsize=8)
+    return _png(figure, curves_name(table))
+
+
+def _png(figure: "Figure", name: str) -> bytes:
+    """Return a figure as the PNG that belongs into the file `name`."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None, _NAME: curves_name(table)})
+    figure.savefig(file, format="png", metadata={"Software": None, _NAME: name})
     return file.getvalue()
 
 
-def is_curves(path: Path) -> bool:
-    """Return whether a file is a picture that `curves` made, under the name that belongs to it."""
+def is_own(path: Path) -> bool:
+    """Return whether a file is a picture that a function of this module made, under the name that belongs to it."""
     from PIL import Image  # here, as matplotlib
 
     try:

@@ -9,7 +9,7 @@ from fedfeat.results import comparisons, pairing, staleness, store
 from fedfeat.results.board import NOT_COMPARED, Table, sections
 from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.comparisons import Comparisons
-from fedfeat.results.figures import curves, curves_name, is_curves
+from fedfeat.results.figures import curves, curves_name, is_own
 from fedfeat.results.files import write_together
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
@@ -38,7 +38,8 @@ def publish(runs: Path, to: Path, draws: int = DRAWS) -> Published:
     """Copy the passed records of a folder, with their sidecars, to `to`/records and rewrite the board `to`/README.md.
 
     The training curves of every table go to `to`/figures, and the differences of methods, which need the scores, to
-    `to`/comparisons.json; `draws` of patients are what they rest on. Curves of tables that are no longer there are removed; no other file in `to`/figures is.
+    `to`/comparisons.json; `draws` of patients are what they rest on. Pictures of tables that are no longer there are
+    removed; no other file in `to`/figures is.
 
     Raises FedfeatError, and changes nothing, if there is no record, if a passed one was made on a tree that was not
     clean, or if a record or sidecar on either side cannot be read.
@@ -65,7 +66,7 @@ def publish(runs: Path, to: Path, draws: int = DRAWS) -> Published:
         [*sidecars.items(), *records.items(), *pictures.items(), *differences.items(), (board, text.encode())]
     )
     pictures_there = (path for path in sorted((to / _FIGURES).glob("*.png")) if path.is_file())
-    obsolete = [path for path in pictures_there if path not in pictures and is_curves(path)]
+    obsolete = [path for path in pictures_there if path not in pictures and is_own(path)]
     removed = tuple(path for path in (*outdated, *obsolete) if path.exists())
     for path in removed:
         path.unlink(missing_ok=True)

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedfeat.data import partition_file
+from fedfeat.presets import Preset
 from fedfeat.results.record import Record
 
 CHECKOUT = Path(__file__).parents[1]
 RUN = (CHECKOUT / "docs" / "how-a-run-works.md").read_text(encoding="utf-8")
 RECORD = (CHECKOUT / "docs" / "record.md").read_text(encoding="utf-8")
+PARTITION = (CHECKOUT / "docs" / "partition-files.md").read_text(encoding="utf-8")
 
 
 def _blocks(page: str, language: str) -> list[str]:
@@ -23,6 +26,19 @@ def test_the_page_of_the_record_has_its_fields_and_no_others() -> None:
     documented = re.findall(r"^\| `([^`]+)` \| \S", RECORD, re.MULTILINE)
     assert documented == [field.name for field in dataclasses.fields(Record)]
     assert len(re.findall(r"^\| (?!field|---)", RECORD, re.MULTILINE)) == len(documented), "no row names no field"
+
+
+def test_the_page_of_the_record_tells_all_of_a_configuration() -> None:
+    (row,) = re.findall(r"^\| `configuration` \| (.*)$", RECORD, re.MULTILINE)
+    parts = [field.name for field in dataclasses.fields(Preset)] + ["uncertain", "blank"]
+    assert [name for name in parts if f"`{name}`" not in row] == []
+
+
+def test_the_page_of_partition_files_has_their_names_and_no_others() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", PARTITION, re.MULTILINE)
+    named = {name: "(optional)" in row for row in rows for name in re.findall(r"`(\w+)`", row)}
+    optional = dict.fromkeys(partition_file.OPTIONAL, True)
+    assert named == dict.fromkeys(partition_file.REQUIRED, False) | optional
 
 
 def test_the_example_is_part_of_a_record() -> None:

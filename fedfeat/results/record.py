@@ -27,7 +27,7 @@ class Record:
     schema: int = SCHEMA
     case_id: str
     key: str
-    """Hash of method source, configuration and data: an equal key promises an equal result."""
+    """Hash of all that a result depends on, from the source to the machine: an equal key promises an equal result."""
 
     method: str
     title: str

@@ -6,9 +6,8 @@ trunks are kept, in half precision.
 """
 
 import json
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fedfeat import presets
+from fedfeat.commands.parser import Parser
 from fedfeat.data.phantom import nuisance
 from fedfeat.data.phantom.sites import GENERATOR_VERSION
 from fedfeat.data.reports import EMBEDDED_VOCABULARY, tokenize, tokenizer
@@ -126,8 +126,11 @@ def save(pretrained: Pretrained, settings: Settings, path: Path) -> None:
     assert size < MOST_BYTES, f"{path} has {size} bytes"
 
 
-def main(path: Path = EMBEDDED) -> None:
-    """Pretrain and write the weights."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Pretrain and write the weights to the file that `argv` names, or over those of the package."""
+    parser = Parser(prog="python -m fedfeat.pretraining.pretrain", description=__doc__)
+    parser.add_argument("path", type=Path, nargs="?", default=EMBEDDED, help="the file to write (default: %(default)s)")
+    path: Path = parser.parse_args(argv).path
     torch.set_num_threads(1)
     started = time.monotonic()
     settings = Settings()
@@ -137,4 +140,4 @@ def main(path: Path = EMBEDDED) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main()

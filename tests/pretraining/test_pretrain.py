@@ -1,6 +1,8 @@
 """Pretraining of the phantom preset's trunks, in miniature, and the weights that are shipped."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -110,3 +112,11 @@ def test_batches_hold_each_report_at_most_once() -> None:
     rows = torch.cat(batches)
     assert len(batches) == 10
     assert len(rows.unique()) == len(rows) == 100
+
+
+def test_help_pretrains_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fedfeat.pretraining.pretrain", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python -m fedfeat.pretraining.pretrain")
+    assert list(tmp_path.iterdir()) == []

@@ -18,13 +18,13 @@ from fedfeat.errors import FedfeatError
 from fedfeat.evaluation import cost
 from fedfeat.evaluation.auc import macro_auc
 from fedfeat.federation import rounds
-from fedfeat.federation.client import Member
+from fedfeat.federation.client import SERVER, Member
 from fedfeat.federation.forward import classify, filled
 from fedfeat.federation.rounds import Outcome, Progress
 from fedfeat.imputers.base import Context, Imputer
 from fedfeat.machine import fixed, graphics_card, peak_memory_mb
 from fedfeat.models.classifier import Classifier
-from fedfeat.plan import Plan, Resources, plan
+from fedfeat.plan import Plan, Resources, plan, public_rows
 from fedfeat.randomness import scoped
 from fedfeat.results.record import Record
 from fedfeat.results.store import TestSet
@@ -94,6 +94,10 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     members = [member for member in clients if plan.imputer.takes_part(member.kind) and len(member.studies)]
     if not members:
         raise FedfeatError(f"{case.case_id}: no client has a row to train on; use fewer clients or more studies")
+    if plan.imputer.public:
+        public = _public_studies(plan)
+        server = Member(len(clients), SERVER, public)
+        members = [replace(member, public=public) for member in (*members, server)]
     record = replace(record, clients=_holdings(plan, clients), notes=[*record.notes, *_empty_clients(clients)])
     untrained = rounds.first_context(classifier, plan.imputer, training, case.seed)
     for missing in _to_fill(plan):  # what a method cannot do shows here, not after the last round
@@ -136,7 +140,7 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         **_traffic(plan, outcome),
         **_costs(plan, classifier, ctx, outcome),
     )
-    architecture = {member.number: cost.analytic_bytes(classifier, member.studies.modalities) for member in members}
+    architecture = {number: cost.analytic_bytes(classifier, held) for number, held in outcome.modalities.items()}
     return Result(
         record,
         logits.astype(np.float32),
@@ -155,6 +159,11 @@ def _members(plan: Plan) -> Iterator[Member]:
         if plan.resources.smoke:
             rows = rows[:4]
         yield Member(client.number, client.kind, plan.prepared.hold(rows, modalities).to(plan.device))
+
+
+def _public_studies(plan: Plan) -> Studies:
+    rows = public_rows(plan.prepared, plan.partition)
+    return plan.prepared.hold(rows[:4] if plan.resources.smoke else rows).to(plan.device)
 
 
 def _holdings(plan: Plan, clients: list[Member]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fedfeat import imputers, presets, provenance
@@ -101,6 +102,8 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
         raise CaseSkipped(f"{imputer.name} does not apply: {reason}")
     _check_evaluation(prepared, setup)
     held = _held(case, file, prepared.table, setup)
+    if imputer.public and not len(public_rows(prepared, held)):
+        raise CaseSkipped(f"{imputer.name} does not apply: no public study has both image and report")
     case = replace(case, imported_partition=_imported(case, file, held, prepared.table, setup))
     core, method_source = provenance.core_digest(), provenance.method_digest(type(imputer))
     key = provenance.key(
@@ -119,6 +122,13 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
         }
     )
     return Plan(case, resources, preset, imputer, prepared, setup, held, start, core, method_source, key, device)
+
+
+def public_rows(prepared: Prepared, held: Partition) -> np.ndarray:
+    """Return the row numbers of the public studies: those of public patients that have both modalities."""
+    rows: np.ndarray = prepared.rows_of(held.public)
+    both: np.ndarray = rows[prepared.present["image"][rows] & prepared.present["text"][rows]]
+    return both
 
 
 def _partition_file(case: Case, resources: Resources) -> PartitionFile | None:

@@ -333,7 +333,7 @@ def test_a_case_that_cannot_be_is_skipped_with_a_reason(resources: Resources, ca
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"method": "gan"}, "method 'gan' is unknown; the known ones are complete, fin"),
+        ({"method": "gan"}, "method 'gan' is unknown; the known ones are car_mfl, complete, fin"),
         ({"preset": "huge"}, "preset 'huge' is unknown; the known ones are phantom, paper"),
         ({"dataset": "padchest"}, "data set 'padchest' is unknown; the known ones are phantom, manifest"),
         ({"aggregation": "median"}, "aggregation 'median' is unknown; the known ones are fedavg"),

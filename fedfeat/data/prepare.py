@@ -69,6 +69,23 @@ class Studies:
             rows=self.rows[index],
         )
 
+    def paired(self, images: Tensor | None = None, tokens: Tensor | None = None) -> "Studies":
+        """Return the studies with raw inputs in the rows that lack them; rows that have their own keep it.
+
+        Args:
+            images: (n, 1, S, S) uint8, an image for every row that lacks one; None: they go on lacking it.
+            tokens: (n, T) int32, likewise.
+        """
+        filled, present = {"image": self.images, "text": self.tokens}, dict(self.present)
+        for name, given in (("image", images), ("text", tokens)):
+            if given is None:
+                continue
+            own, there = filled[name], present[name]
+            kept = there.reshape(-1, *(1,) * (given.dim() - 1))
+            filled[name] = given if own is None else torch.where(kept, own, given.to(own.dtype))
+            present[name] = torch.ones_like(there)
+        return replace(self, images=filled["image"], tokens=filled["text"], present=present)
+
     def to(self, device: torch.device) -> "Studies":
         """Return the same studies with every tensor on `device`."""
         return replace(

@@ -16,7 +16,13 @@ from fedfeat.models.classifier import Classifier, keys_of, masked_loss
 from fedfeat.models.training import NamedAdam, Training, batches
 from fedfeat.randomness import scoped, torch_generator
 
+SERVER = "server"
+"""The kind of the server, where it trains on public studies as a further member."""
 RESERVED_METRICS = frozenset(("round", "seconds", "validation_auc", "loss"))
+
+
+class BadPair(Exception):
+    """A method's `pair` did not return what the contract says."""
 
 
 class Diverged(Exception):
@@ -25,11 +31,13 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """A client of the federation: its number, its kind and its studies (on the device)."""
+    """A client of the federation, or the server as one: its number, its kind and its studies (on the device)."""
 
     number: int
     kind: str
     studies: Studies
+    public: Studies | None = None
+    """The public studies, of a method that asks for them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ def train(
     ctx: Context,
     seed: int,
 ) -> tuple[Reply, ClientState]:
-    """Train one client for a round: local epochs from the global state, then the method's `learn`.
+    """Train one client for a round: the method's `pair`, local epochs from the global state, the method's `learn`.
 
     Args:
         classifier: the model on the device, used as workspace: restored from `global_state` first.
@@ -64,7 +72,7 @@ def train(
         member: the client.
         state: what the client kept from its last round.
         imputer: the method.
-        ctx: the method's context for this round; `classifier`, `own` and `generator` are set here.
+        ctx: the method's context for this round; `classifier`, `own`, `public` and `generator` are set here.
         seed: the case's seed; batches, augmentation and dropout follow from it, the round and the client.
 
     Returns:
@@ -73,22 +81,31 @@ def train(
     Raises:
         Diverged: the loss is NaN or infinite; the message names round and client.
         BadFill: it is so because the method's `fill` returned NaN or infinity; likewise.
+        BadPair: the method's `pair` changed more than what the studies lacked.
     """
     names = ("client", member.number, "round", ctx.round)
-    modalities = member.studies.modalities
     restore(classifier, global_state)
     ctx = replace(
         ctx,
         classifier=classifier,
         shared=copied(ctx.shared, ctx.device),
         own=copied(state.own, ctx.device),
+        public=member.public,
         generator=torch_generator(seed, "fill", *names),
     )
-    trained = set(keys_of(global_state, modalities))
+    studies = member.studies
+    if type(imputer).pair is not Imputer.pair:
+        with scoped(ctx.device, seed, "pair", *names), torch.no_grad():
+            pairing = replace(ctx, generator=torch_generator(seed, "pair", *names))
+            studies, own = _paired(imputer, imputer.pair(pairing, studies), studies, _where(ctx, member))
+        ctx = replace(ctx, own=own)
+        restore(classifier, global_state)
+    trained = set(keys_of(global_state, studies.modalities))
     parameters = {name: parameter for name, parameter in classifier.named_parameters() if name in trained}
     adam = NamedAdam(parameters, ctx.training, state.optimizer if ctx.training.persistent_optimizer else {})
     with scoped(ctx.device, seed, "train", *names):
-        loss = _local_epochs(classifier, member, imputer, ctx, adam, torch_generator(seed, "batches", *names))
+        training = replace(member, studies=studies)
+        loss = _local_epochs(classifier, training, imputer, ctx, adam, torch_generator(seed, "batches", *names))
     local = classifier.state_dict()
     model = {  # copied before `learn` sees the model; integer buffers are neither sent nor averaged
         key: local[key].detach().cpu().clone() for key in local if key in trained and local[key].is_floating_point()
@@ -99,7 +116,7 @@ def train(
     reply = Reply(
         client=member.number,
         kind=member.kind,
-        rows={name: int(member.studies.present[name].sum()) for name in MODALITIES} | {"head": len(member.studies)},
+        rows={name: int(studies.present[name].sum()) for name in MODALITIES} | {"head": len(studies)},
         model=model,
         method=upload,
         metrics={"loss": loss, **metrics},
@@ -110,6 +127,28 @@ def train(
 def copied(state: State, device: torch.device) -> State:
     """Return the tensors detached on `device`, sharing no memory with the given ones."""
     return {key: value.detach().to(device, copy=True) for key, value in state.items()}
+
+
+def _paired(imputer: Imputer, result: object, before: Studies, where: str) -> tuple[Studies, State]:
+    """Check what `pair` returned: nothing may differ but the inputs of rows that lacked them."""
+    wrong = f"method {imputer.name}: pair {{}} {where}; it must return (studies.paired(...), own)"
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
+        raise BadPair(wrong.format("did not return two things"))
+    studies, own = result
+    if not isinstance(studies, Studies):
+        raise BadPair(wrong.format(f"returned {type(studies).__name__} for the studies"))
+    for what in ("rows", "targets", "label_mask"):
+        if not torch.equal(getattr(studies, what), getattr(before, what)):
+            raise BadPair(wrong.format(f"changed {what}"))
+    for name, now, former in (("image", studies.images, before.images), ("text", studies.tokens, before.tokens)):
+        there = before.present[name]
+        if not bool(studies.present[name][there].all()) or (
+            now is not former and former is not None and (now is None or not torch.equal(now[there], former[there]))
+        ):
+            raise BadPair(wrong.format(f"changed the {name} of rows that have it"))
+        if now is None and bool(studies.present[name].any()):
+            raise BadPair(wrong.format(f"says that rows have a {name}, and gives none"))
+    return studies, own
 
 
 def _where(ctx: Context, member: Member) -> str:

@@ -7,12 +7,12 @@ from statistics import fmean
 
 import torch
 
-from fedfeat.data.prepare import Studies
+from fedfeat.data.prepare import MODALITIES, Studies
 from fedfeat.errors import FedfeatError
 from fedfeat.evaluation.auc import macro_auc
 from fedfeat.federation import client
 from fedfeat.federation.aggregation import rule
-from fedfeat.federation.client import ClientState, Member
+from fedfeat.federation.client import SERVER, ClientState, Member
 from fedfeat.federation.forward import predict
 from fedfeat.imputers.base import Context, Dims, Imputer, Reply, State
 from fedfeat.models.classifier import Classifier, keys_of
@@ -43,7 +43,8 @@ class Outcome:
         best_round: its number; 0: the untrained model.
         validation_auc: macro AUC, the untrained model first, then one a round.
         history: one dict a round: round, seconds, loss, validation_auc and the method's mean metrics.
-        traffic: client number -> the bytes of a round, as they were in the last one.
+        traffic: client number -> the bytes of a round, as they were in the last one; nothing of the server's.
+        modalities: client number -> those whose encoders it trained in the last round.
         rows_trained: rows times epochs, over all clients and rounds.
     """
 
@@ -53,6 +54,7 @@ class Outcome:
     validation_auc: tuple[float, ...]
     history: tuple[dict[str, float], ...]
     traffic: dict[int, Traffic]
+    modalities: dict[int, tuple[str, ...]]
     rows_trained: int
 
 
@@ -71,7 +73,8 @@ def federate(
     Args:
         classifier: the model on its device, with the weights that round 1 starts from.
         imputer: the method.
-        members: the clients that take part, each with at least one row, on the same device.
+        members: the clients that take part, each with at least one row, on the same device; the server too, as the
+            last of them and of kind "server", if the method has it train on public studies.
         validation: the validation rows, on the same device.
         training: hyper-parameters.
         aggregation: a name of `aggregation.RULES`.
@@ -91,6 +94,7 @@ def federate(
     best, best_state, best_shared = 0, client.copied(global_state, CPU), shared
     history: list[dict[str, float]] = []
     traffic: dict[int, Traffic] = {}
+    modalities: dict[int, tuple[str, ...]] = {}
     for number in range(1, training.rounds + 1):
         start = time.perf_counter()
         ctx = _context(classifier, shared, training, number, seed)
@@ -100,8 +104,10 @@ def federate(
                 classifier, global_state, member, states[member.number], imputer, ctx, seed
             )
             replies.append(reply)
-            traffic[member.number] = _traffic(global_state, shared, member, reply)
-        global_state = aggregate(global_state, replies)
+            if member.kind != SERVER:
+                modalities[member.number] = tuple(name for name in MODALITIES if reply.rows[name])
+                traffic[member.number] = _traffic(global_state, shared, modalities[member.number], reply)
+        global_state = aggregate(global_state, replies, imputer.weights)
         shared = imputer.merge(shared, replies, number)
         client.restore(classifier, global_state)
         evaluation = _context(classifier, shared, training, number, seed)
@@ -118,6 +124,7 @@ def federate(
         validation_auc=tuple(scores),
         history=tuple(history),
         traffic=traffic,
+        modalities=modalities,
         rows_trained=sum(len(member.studies) for member in members) * training.local_epochs * training.rounds,
     )
 
@@ -138,8 +145,8 @@ def size_of(state: State) -> int:
     return sum(value.numel() * value.element_size() for value in state.values())
 
 
-def _traffic(global_state: State, shared: State, member: Member, reply: Reply) -> Traffic:
-    keys = keys_of(global_state, member.studies.modalities)
+def _traffic(global_state: State, shared: State, modalities: Sequence[str], reply: Reply) -> Traffic:
+    keys = keys_of(global_state, modalities)
     held = {key: global_state[key] for key in keys if global_state[key].is_floating_point()}
     return Traffic(size_of(reply.model), size_of(reply.method), size_of(held), size_of(shared))
 

@@ -80,8 +80,10 @@ def _method_in(path: Path, module_name: str | None) -> type[Imputer]:
             f"{path}: {len(methods)} classes derive from fedfeat.Imputer; a method's file has exactly one"
         )
     method = methods[0]
-    if method.fill is Imputer.fill:
-        raise FedfeatError(f"{path}: {method.__name__} does not define fill; see CONTRIBUTING.md for the contract")
+    if method.fill is Imputer.fill and method.pair is Imputer.pair:
+        raise FedfeatError(
+            f"{path}: {method.__name__} does not define fill (nor pair); see CONTRIBUTING.md for the contract"
+        )
     if "name" in method.__annotations__:
         raise FedfeatError(f"{path}: {method.__name__}.name is a parameter; write name = ... without an annotation")
     if method.__annotations__ and "__dataclass_params__" not in vars(method):

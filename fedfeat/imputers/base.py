@@ -41,6 +41,8 @@ class Context:
         training: the hyper-parameters of the preset.
         phase: "pretrain", "train" or "eval".
         round: 1 to the number of rounds; 0: before the first.
+        public: the public studies, with both modalities, on `device`, if the method asks for them (`Imputer.public`);
+            None otherwise, and at evaluation.
         generator: the CPU generator to draw from.
         device: where features lie.
     """
@@ -54,6 +56,7 @@ class Context:
     round: int
     generator: torch.Generator
     device: torch.device
+    public: Studies | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,9 @@ class Reply:
 
     Attributes:
         client: its number.
-        kind: "image", "text" or "multimodal".
-        rows: training rows for each group of keys: "image" and "text", those that have the modality; "head", all.
+        kind: "image", "text" or "multimodal"; "server" for the server itself, where it trains on public studies.
+        rows: training rows for each group of keys: "image" and "text", those that have the modality (`Imputer.pair`
+            may have given it to them); "head", all.
         model: the classifier's tensors that it trained.
         method: the method's tensors that it uploads (`learn`'s first result).
         metrics: numbers for the record.
@@ -89,6 +93,9 @@ class Imputer:
         marks: what a reader of the board must know, such as "upper bound".
         paper: it belongs to the default selection of methods.
         nothing_missing: the clients hold every modality: no method but the bound that methods are compared to.
+        public: every client also holds the public studies (`Context.public`), and the server trains on them as a
+            further member, of kind "server".
+        sends: what leaves a client beside the classifier's weights, a phrase each, as boards show it.
     """
 
     name: ClassVar[str]
@@ -96,6 +103,8 @@ class Imputer:
     marks: ClassVar[tuple[str, ...]] = ()
     paper: ClassVar[bool] = False
     nothing_missing: ClassVar[bool] = False
+    public: ClassVar[bool] = False
+    sends: ClassVar[tuple[str, ...]] = ()
 
     @property
     def params(self) -> dict[str, Any]:
@@ -105,7 +114,7 @@ class Imputer:
     def fill(
         self, ctx: Context, features: Mapping[str, Tensor], present: Mapping[str, Tensor], targets: Tensor | None
     ) -> Mapping[str, Tensor]:
-        """Return features in which absent rows are filled.
+        """Return features in which absent rows are filled; default: they stay zero, for methods that only `pair`.
 
         Args:
             ctx: see `Context`.
@@ -116,7 +125,22 @@ class Imputer:
         Returns:
             modality -> (batch, features); rows that are present are ignored.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define fill")
+        return features
+
+    def pair(self, ctx: Context, studies: Studies) -> tuple[Studies, State]:
+        """Give rows that lack a modality a raw one, before the local epochs of a round; on a client.
+
+        The client then trains the encoders of all modalities that a row has. Rows, targets and what is present must
+        stay as they are: `Studies.paired` sees to that.
+
+        Args:
+            ctx: its classifier is the global model; what is done to its weights here is not sent.
+            studies: the client's, on the device.
+
+        Returns:
+            The studies to train on, and the new `own` (return `ctx.own` to keep it).
+        """
+        return studies, ctx.own
 
     def init(self, dims: Dims, generator: torch.Generator) -> tuple[State, State]:
         """Return the first `shared` tensors, and the first `own` tensors of every client; on the server."""
@@ -127,7 +151,8 @@ class Imputer:
 
         Args:
             ctx: its classifier is the just-trained local model; what is done to it here is not sent.
-            studies: the client's, on the device; `targets` count only where `label_mask` is True.
+            studies: the client's own, without what `pair` gave them, on the device; `targets` count only where
+                `label_mask` is True.
 
         Returns:
             Tensors to upload (none: nothing is uploaded), the new `own` (return `ctx.own` to keep it), and numbers for
@@ -153,6 +178,18 @@ class Imputer:
                     f"method {self.name}: only floating point can be averaged; define merge for the others"
                 )
         return average(shared, [(reply.method, reply.rows["head"]) for reply in uploads])
+
+    def weights(self, replies: Sequence[Reply], group: str) -> Sequence[float]:
+        """Return a weight for each reply in the average of a group of keys; on the server.
+
+        Args:
+            replies: all of the round.
+            group: "image" and "text", the encoders; "head".
+
+        Returns:
+            One weight a reply, 0 or more; they are divided by the sum of those that trained the group. Default: rows.
+        """
+        return [reply.rows[group] for reply in replies]
 
     def applies(self, kinds: Sequence[str]) -> str | None:
         """Return why the method cannot be run with clients of these kinds, or None."""

@@ -43,7 +43,10 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "--dataset manifest --data {good} --imputer {required} -k required",
         ["required", "value"],
     ),
-    "imputer without fill": ("--imputer {unfilled}", ["{unfilled}: Unfilled does not define fill", "CONTRIBUTING.md"]),
+    "imputer without fill": (
+        "--imputer {unfilled}",
+        ["{unfilled}: Unfilled does not define fill (nor pair)", "CONTRIBUTING.md"],
+    ),
     "imputer that is no Python": ("--imputer {prose}", ["{prose}: the method cannot be imported (SyntaxError"]),
     "imputer of another kind": ("--imputer {good}", ["{good}: the method cannot be imported", "not a Python file"]),
     "imputer that leaves": ("--imputer {leaving}", ["{leaving}: the method cannot be imported (SystemExit: 0)"]),

@@ -70,6 +70,25 @@ def test_batches_trim_reports_to_the_longest(make_prepared: Callable[..., Prepar
     assert batch.targets.equal(held.targets[[0, 3]])
 
 
+def test_pairing_gives_rows_what_they_lack_and_keeps_what_they_have(make_prepared: Callable[..., Prepared]) -> None:
+    prepared = make_prepared(PATIENTS)
+    whole, images = prepared.hold(np.arange(4)), prepared.hold(np.arange(4), ("image",))
+    other = prepared.hold(np.arange(4, 8))
+    paired = images.paired(tokens=other.tokens)
+    assert paired.tokens is other.tokens
+    assert paired.images is images.images
+    assert paired.modalities == ("image", "text")
+    assert images.modalities == ("image",), "the studies themselves stay as they were"
+    there = torch.tensor([True, False, True, False])
+    holed = replace(whole, present={**whole.present, "image": there})
+    mended = holed.paired(images=other.images)
+    assert mended.images is not None and whole.images is not None and other.images is not None
+    assert torch.equal(mended.images[there], whole.images[there])
+    assert torch.equal(mended.images[~there], other.images[~there])
+    assert bool(mended.present["image"].all())
+    assert holed.paired().present["image"].tolist() == there.tolist()
+
+
 def test_splits_hold_rows_with_both_modalities(make_table: Callable[..., StudyTable], tmp_path: Path) -> None:
     table = make_table(PATIENTS)
     test_rows = np.flatnonzero(table.rows["split"] == "test")

@@ -6,7 +6,9 @@ import torch
 from fedfeat.errors import FedfeatError
 from fedfeat.federation.aggregation import fedavg, fedavg_all, rule
 from fedfeat.imputers.base import Reply, average
+from fedfeat.imputers.zero import Zero
 
+by_rows = Zero().weights
 BEFORE = {
     "image.weight": torch.tensor([10.0, 20.0]),
     "image.count": torch.tensor(7),
@@ -28,7 +30,7 @@ REPLIES = [
 
 
 def test_each_key_is_averaged_over_those_that_trained_it() -> None:
-    after = fedavg(BEFORE, REPLIES)
+    after = fedavg(BEFORE, REPLIES, by_rows)
     # (30 * 1 + 5 * 8) / 35 = 2 and (30 * 2 + 5 * 9) / 35 = 3: image rows weigh the image encoder
     assert torch.allclose(after["image.weight"], torch.tensor([2.0, 3.0]))
     assert after["text.weight"].tolist() == [50.0]  # one client has text: renormalised to its own
@@ -36,14 +38,14 @@ def test_each_key_is_averaged_over_those_that_trained_it() -> None:
 
 
 def test_integer_buffers_and_untrained_keys_stay() -> None:
-    after = fedavg(BEFORE, [REPLIES[0]])
+    after = fedavg(BEFORE, [REPLIES[0]], by_rows)
     assert after["image.count"].item() == 7
     assert after["text.weight"].tolist() == [100.0]
     assert set(after) == set(BEFORE)
 
 
 def test_the_papers_wording_counts_unchanged_encoders() -> None:
-    after = fedavg_all(BEFORE, REPLIES)
+    after = fedavg_all(BEFORE, REPLIES, by_rows)
     assert after["text.weight"].tolist() == [87.5]  # (30 * 100 + 10 * 50) / 40
     assert torch.allclose(after["image.weight"], torch.tensor([2.75, 3.75]))  # (30 * 1 + 10 * 8) / 40
 
@@ -51,11 +53,14 @@ def test_the_papers_wording_counts_unchanged_encoders() -> None:
 def test_one_client_comes_back_bit_for_bit() -> None:
     value = torch.randn(1000, generator=torch.Generator().manual_seed(0))
     alone = Reply(0, "multimodal", {"image": 97, "text": 97, "head": 97}, {"image.weight": value}, {}, {})
-    assert torch.equal(fedavg({"image.weight": torch.zeros(1000)}, [alone])["image.weight"], value)
+    assert torch.equal(fedavg({"image.weight": torch.zeros(1000)}, [alone], by_rows)["image.weight"], value)
 
 
 def test_the_order_of_replies_does_not_matter_to_the_value() -> None:
-    assert all(torch.equal(fedavg(BEFORE, REPLIES)[key], fedavg(BEFORE, REPLIES[::-1])[key]) for key in BEFORE)
+    assert all(
+        torch.equal(fedavg(BEFORE, REPLIES, by_rows)[key], fedavg(BEFORE, REPLIES[::-1], by_rows)[key])
+        for key in BEFORE
+    )
 
 
 def test_a_client_without_rows_of_a_modality_weighs_nothing() -> None:

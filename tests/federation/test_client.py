@@ -12,7 +12,7 @@ from torch import nn
 from fedfeat.data.augment import augment, scaled
 from fedfeat.data.prepare import Prepared, Studies
 from fedfeat.federation import client
-from fedfeat.federation.client import ClientState, Diverged, Member
+from fedfeat.federation.client import BadPair, ClientState, Diverged, Member
 from fedfeat.federation.forward import BadFill
 from fedfeat.federation.rounds import federate
 from fedfeat.imputers.base import Context, Reply
@@ -247,3 +247,77 @@ def test_the_default_merge_refuses_what_it_cannot_average(upload: dict[str, torc
         return
     with pytest.raises(ValueError, match="method zero: "):
         Zero().merge(shared, [reply], 1)
+
+
+@dataclass(frozen=True)
+class Paired(Zero):
+    """Pairs rows that lack a report by whatever it is given."""
+
+    change: Callable[[Studies], object] = lambda studies: studies
+
+    def pair(self, ctx: Context, studies: Studies) -> tuple[Studies, dict[str, torch.Tensor]]:
+        with torch.no_grad():
+            ctx.classifier.head.bias.fill_(9.0)  # what is done to the model here is not trained on
+        return self.change(studies), {**ctx.own, "rounds": torch.tensor(1.0)}  # type: ignore[return-value]
+
+
+def with_tokens(studies: Studies) -> Studies:
+    return studies.paired(tokens=torch.full((len(studies), 16), 2, dtype=torch.int32))
+
+
+def test_what_is_paired_is_trained_on_and_sent(
+    make_prepared: Callable[..., Prepared], make_classifier: Make, make_context: Callable[..., Context]
+) -> None:
+    (member, _) = members(make_prepared(PATIENTS), "image", "image")
+    results = []
+    for imputer in (Zero(), Paired(change=lambda studies: studies), Paired(change=with_tokens)):
+        classifier = make_classifier()
+        results.append(train(classifier, make_context(classifier), member, imputer))
+    (plain, _), (same, state), (paired, _) = results
+    assert all(torch.equal(plain.model[key], same.model[key]) for key in plain.model), "pair spoilt the model"
+    assert state.own["rounds"] == 1
+    assert not any(key.startswith("text.") for key in same.model)
+    assert any(key.startswith("text.") for key in paired.model)
+    assert dict(paired.rows) == {"image": 8, "text": 8, "head": 8}
+    assert dict(same.rows) == {"image": 8, "text": 0, "head": 8}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda studies: None, "returned NoneType for the studies"),
+        (lambda studies: replace(studies, rows=studies.rows + 1), "changed rows"),
+        (lambda studies: replace(studies, targets=1 - studies.targets), "changed targets"),
+        (lambda studies: replace(studies, label_mask=~studies.label_mask), "changed label_mask"),
+        (lambda studies: replace(studies, images=255 - studies.images), "changed the image of rows that have it"),
+        (lambda studies: replace(studies, images=None), "changed the image of rows that have it"),
+        (
+            lambda studies: replace(studies, present={**studies.present, "text": studies.present["image"]}),
+            "says that rows have a text, and gives none",
+        ),
+    ],
+)
+def test_a_pair_that_changes_more_than_what_was_lacking_is_refused(
+    make_prepared: Callable[..., Prepared],
+    make_classifier: Make,
+    make_context: Callable[..., Context],
+    change: Callable[[Studies], object],
+    says: str,
+) -> None:
+    (member,) = members(make_prepared(PATIENTS), "image")
+    classifier = make_classifier()
+    with pytest.raises(BadPair, match=rf"^method zero: pair {says} in round 1 at client 0; it must return"):
+        train(classifier, make_context(classifier), member, Paired(change=change))
+
+
+def test_a_pair_must_return_two_things(
+    make_prepared: Callable[..., Prepared],
+    make_classifier: Make,
+    make_context: Callable[..., Context],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Paired, "pair", lambda self, ctx, studies: studies)
+    (member,) = members(make_prepared(PATIENTS), "image")
+    classifier = make_classifier()
+    with pytest.raises(BadPair, match="did not return two things"):
+        train(classifier, make_context(classifier), member, Paired())

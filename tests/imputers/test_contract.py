@@ -51,7 +51,8 @@ def test_learn_merge_and_fill_go_together(
     replies: list[Reply] = []
     for number, kind in enumerate(("multimodal", "image", "multimodal")):
         holds = ("image",) if kind == "image" else ("image", "text")
-        member = Member(number, kind, prepared.hold(np.arange(4 * number, 4 * number + 4), holds))
+        held = prepared.hold(np.arange(4 * number, 4 * number + 4), holds)
+        member = Member(number, kind, held, prepared.hold(np.arange(12, 16)) if imputer.public else None)
         before = {key: value.clone() for key, value in shared.items()}
         reply, state = client.train(classifier, start, member, ClientState(own=own), imputer, ctx, seed=0)
         assert all(torch.equal(shared[key], before[key]) for key in shared), "a client changed what all are sent"

@@ -49,7 +49,7 @@ def test_every_method_has_a_title_of_its_own() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(FedfeatError, match=r"method 'magic' is unknown; the known ones are complete, fin, .*zero"):
+    with pytest.raises(FedfeatError, match=r"method 'magic' is unknown; the known ones are car_mfl, complete, .*zero"):
         imputers.get("magic")
 
 
@@ -86,6 +86,15 @@ def test_a_nameless_class_is_a_base_for_others(tmp_path: Path) -> None:
     assert imputers.load(write(tmp_path, text)).name == "nought"
 
 
+def test_a_method_may_pair_in_place_of_filling(tmp_path: Path) -> None:
+    text = (
+        "from fedfeat import Imputer\n\nclass Raw(Imputer):\n"
+        '    name = "raw"\n    title = "Raw"\n\n'
+        "    def pair(self, ctx, studies):\n        return studies, ctx.own\n"
+    )
+    assert imputers.load(write(tmp_path, text)).name == "raw"
+
+
 def test_a_file_of_the_package_is_named_by_its_method() -> None:
     with pytest.raises(FedfeatError, match=r"fin\.py: it is part of the package already; name it by --methods"):
         imputers.load(imputers.FOLDER / "fin.py")
@@ -119,7 +128,7 @@ NAMED = '    name = "halves"\n    title = "Halves"\n'
         ("class Halves:\n" + NAMED + FILL, "0 classes derive from fedfeat.Imputer"),
         ("from fedfeat.imputers.zero import Zero\n", "0 classes derive from fedfeat.Imputer"),
         (f"{BASE}class A(Imputer):\n{NAMED}{FILL}\nclass B(Imputer):\n{NAMED}{FILL}", "2 classes derive from"),
-        (f"{BASE}class Halves(Imputer):\n{NAMED}", "Halves does not define fill"),
+        (f"{BASE}class Halves(Imputer):\n{NAMED}", "Halves does not define fill (nor pair)"),
         (f"{BASE}class Halves(Imputer):\n    title = 'Halves'\n{FILL}", "Halves has no name"),
         (f"{BASE}class Halves(Imputer):\n    name = 'halves'\n{FILL}", "Halves has no title"),
         (f"{BASE}class Halves(Imputer):\n    name = 5\n    title = 'Halves'\n{FILL}", "Halves has no name"),

@@ -269,6 +269,8 @@ def _blank_record(plan: Plan) -> Record:
         method=plan.imputer.name,
         title=plan.imputer.title,
         marks=list(plan.imputer.marks),
+        sends=list(plan.imputer.sends),
+        holds=["public studies"] if plan.imputer.public else [],
         params=plan.imputer.params,
         setup=case.setup,
         partition=case.partition,

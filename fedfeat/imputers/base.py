@@ -95,7 +95,8 @@ class Imputer:
         nothing_missing: the clients hold every modality: no method but the bound that methods are compared to.
         public: every client also holds the public studies (`Context.public`), and the server trains on them as a
             further member, of kind "server".
-        sends: what leaves a client beside the classifier's weights, a phrase each, as boards show it.
+        sends: what leaves a client, a phrase each, as boards show it: "weights" (the classifier's, and the method's own
+            networks), and whatever else tells of its patients, such as "sums of features" or "features of patients".
     """
 
     name: ClassVar[str]
@@ -104,7 +105,7 @@ class Imputer:
     paper: ClassVar[bool] = False
     nothing_missing: ClassVar[bool] = False
     public: ClassVar[bool] = False
-    sends: ClassVar[tuple[str, ...]] = ()
+    sends: ClassVar[tuple[str, ...]] = ("weights",)
 
     @property
     def params(self) -> dict[str, Any]:

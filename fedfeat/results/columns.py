@@ -106,6 +106,11 @@ def _tested_rounds(table: Table, row: Row) -> str:
     return " · ".join(NOTHING if one is None else str(one) for one in rounds)
 
 
+def _privacy(_: Table, row: Row) -> str:
+    record = next(iter(row.records.values()))
+    return f"{', '.join(record.sends) or NOTHING} / {', '.join(record.holds) or NOTHING}"
+
+
 def _points(auc: float | None) -> float | None:
     return None if auc is None else 100 * auc
 
@@ -156,6 +161,12 @@ COLUMNS = (
         "tested round",
         _tested_rounds,
         "the round of every seed with the best validation AUC, whose model is the one that is tested",
+    ),
+    Column(
+        "sends / must hold",
+        _privacy,
+        "what leaves a client, and what it must hold beside its own studies",
+        align="left",
     ),
     Column("MB up", _megabytes_up, "what all clients together send in one round, 1 MB = 1,000,000 bytes"),
     Column("seconds", _seconds, "wall time of a case, mean over the seeds"),

@@ -34,6 +34,10 @@ class Record:
     """The method's name for humans."""
     marks: list[str] = field(default_factory=list)
     """What a reader must know before comparing, e.g. "upper bound" or "uses public data"."""
+    sends: list[str] = field(default_factory=lambda: ["weights"])
+    """What leaves a client; records that are older than the field are of methods that send weights only."""
+    holds: list[str] = field(default_factory=list)
+    """What a client must hold beside its own studies, e.g. "public studies"."""
     params: Mapping[str, Any] = field(default_factory=dict)
     setup: str
     """"homogeneous" or "heterogeneous"."""

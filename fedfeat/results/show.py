@@ -62,6 +62,8 @@ def _data(record: Record) -> list[tuple[str, str]]:
             f"aggregation {record.aggregation}, engine {record.engine}, {100 * record.missing:g} % of a unimodal "
             f"client's rows lack the other modality, test modalities {record.test_modalities}",
         ),
+        ("leaves a client", ", ".join(record.sends)),
+        ("must hold", f"{', '.join(record.holds)} beside a client's own studies" if record.holds else ""),
         ("labels", f"counted as: {', '.join(policies)}" if policies else ""),
         ("test", f"{record.test_rows:,} rows of {record.test_patients:,} patients" if record.test_rows else ""),
         ("preset", f"{record.preset}: {_named(_flat(settings))}" if settings else record.preset),

@@ -104,7 +104,15 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         _try_to_fill(plan.imputer, untrained, missing)
     validation, test = (evaluation_studies(plan, split) for split in ("validate", "test"))
     outcome = rounds.federate(
-        classifier, plan.imputer, members, validation, training, case.aggregation, case.seed, progress
+        classifier,
+        plan.imputer,
+        members,
+        validation,
+        training,
+        case.aggregation,
+        case.seed,
+        progress,
+        plan.prepared.tokenized,
     )
     ctx = rounds.evaluation_context(classifier, outcome, training, case.seed)
     features = classifier.features(test, training.evaluation_batch_size)

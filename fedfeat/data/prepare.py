@@ -36,6 +36,7 @@ class Studies:
         present: for each of `MODALITIES`, (n,) bool; where False, the row's entry in the array holds zeros.
         patients: the n patient ids.
         rows: (n,) int64, row numbers in the source's table.
+        reports: the n reports as they were written, "" where there is none; None without the modality, and in batches.
     """
 
     images: Tensor | None
@@ -45,6 +46,7 @@ class Studies:
     present: Mapping[str, Tensor]
     patients: tuple[str, ...]
     rows: Tensor
+    reports: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -110,6 +112,7 @@ class Prepared:
     label_mask: np.ndarray
     present: Mapping[str, np.ndarray]
     digest: str
+    pieces: Tokenizer
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -136,7 +139,12 @@ class Prepared:
             },
             patients=tuple(self.table.rows["patient"].to_numpy()[rows]),
             rows=torch.from_numpy(rows),
+            reports=tuple(self.table.rows["report"].to_numpy()[rows]) if "text" in modalities else None,
         )
+
+    def tokenized(self, written: Sequence[str]) -> Tensor:
+        """Return the (n, T) int32 token ids of reports, as those of `tokens` came about."""
+        return torch.from_numpy(tokenize(written, self.pieces, self.tokens.shape[1]))
 
     def rows_of(self, patients: Iterable[str]) -> np.ndarray:
         """Return the row numbers of these patients, ascending."""
@@ -177,7 +185,7 @@ def prepare(table: StudyTable, image_size: int, pieces: Tokenizer, length: int, 
     for column in ("patient", "site", "split"):
         digest.update("\x1f".join(table.rows[column]).encode())
     digest.update(repr((table.labels, sorted(table.setups.items()))).encode())
-    return Prepared(table, images, tokens, targets, label_mask, present, digest.hexdigest())
+    return Prepared(table, images, tokens, targets, label_mask, present, digest.hexdigest(), pieces)
 
 
 def _decode(table: StudyTable, size: int) -> np.ndarray:

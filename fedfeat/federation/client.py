@@ -116,12 +116,43 @@ def train(
     reply = Reply(
         client=member.number,
         kind=member.kind,
-        rows={name: int(studies.present[name].sum()) for name in MODALITIES} | {"head": len(studies)},
+        rows=_rows(studies),
         model=model,
         method=upload,
         metrics={"loss": loss, **metrics},
     )
     return reply, ClientState(adam.state_by_name(), own)
+
+
+def pretrain(
+    classifier: Classifier,
+    global_state: State,
+    member: Member,
+    state: ClientState,
+    imputer: Imputer,
+    ctx: Context,
+    seed: int,
+) -> tuple[Reply, ClientState]:
+    """Let one client learn for a round of the method's pretraining; arguments and returns as in `train`."""
+    restore(classifier, global_state)
+    names = ("client", member.number, "pretraining round", ctx.round)
+    ctx = replace(
+        ctx,
+        classifier=classifier,
+        shared=copied(ctx.shared, ctx.device),
+        own=copied(state.own, ctx.device),
+        public=member.public,
+        generator=torch_generator(seed, "learn", *names),
+    )
+    where = f"in round {ctx.round} of pretraining at client {member.number}"
+    with scoped(ctx.device, seed, "learn", *names):
+        upload, own, metrics = _learnt(imputer, imputer.learn(ctx, member.studies), where)
+    reply = Reply(member.number, member.kind, _rows(member.studies), {}, upload, metrics)
+    return reply, ClientState(state.optimizer, own)
+
+
+def _rows(studies: Studies) -> dict[str, int]:
+    return {name: int(studies.present[name].sum()) for name in MODALITIES} | {"head": len(studies)}
 
 
 def copied(state: State, device: torch.device) -> State:

@@ -1,11 +1,13 @@
 """The loop of rounds: dispatch, local training, aggregation, validation; the best round's model is what is tested."""
 
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 import torch
+from torch import Tensor
 
 from fedfeat.data.prepare import MODALITIES, Studies
 from fedfeat.errors import FedfeatError
@@ -21,6 +23,7 @@ from fedfeat.randomness import scoped, torch_generator
 
 CPU = torch.device("cpu")
 Progress = Callable[[int, int, float], None]  # round, rounds, validation AUC
+Tokenized = Callable[[Sequence[str]], Tensor]  # reports to (n, T) ids
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Outcome:
         traffic: client number -> the bytes of a round, as they were in the last one; nothing of the server's.
         modalities: client number -> those whose encoders it trained in the last round.
         rows_trained: rows times epochs, over all clients and rounds.
+        pretraining: how the method's pretraining went; of no rounds if it has none.
     """
 
     model: State
@@ -56,6 +60,24 @@ class Outcome:
     traffic: dict[int, Traffic]
     modalities: dict[int, tuple[str, ...]]
     rows_trained: int
+    pretraining: "Pretraining"
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """A method's pretraining.
+
+    Attributes:
+        shared: the method's dispatched tensors that go on to the classifier's rounds.
+        history: one dict a round: round, seconds, the validation loss if the method has one, its mean metrics.
+        best_round: the round whose tensors go on; 0: there was none.
+        traffic: client number -> the bytes of a round, as they were in the last one.
+    """
+
+    shared: State
+    history: tuple[dict[str, float], ...] = ()
+    best_round: int = 0
+    traffic: Mapping[int, Traffic] = field(default_factory=dict)
 
 
 def federate(
@@ -67,6 +89,7 @@ def federate(
     aggregation: str,
     seed: int,
     progress: Progress | None = None,
+    tokenized: Tokenized | None = None,
 ) -> Outcome:
     """Run every round of a case.
 
@@ -80,6 +103,7 @@ def federate(
         aggregation: a name of `aggregation.RULES`.
         seed: the case's.
         progress: called after each round.
+        tokenized: `Context.tokenized`, for methods that write reports.
 
     Raises:
         FedfeatError: no label of the validation rows has both classes, so that no round can be chosen.
@@ -91,22 +115,25 @@ def federate(
     states = {member.number: ClientState(own=own) for member in members}
     global_state: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
     scores = [_score(classifier, imputer, _context(classifier, shared, training, 0, seed), validation)]
+    pretraining, states = _pretrain(classifier, imputer, members, states, shared, validation, training, seed)
+    shared = pretraining.shared
     best, best_state, best_shared = 0, client.copied(global_state, CPU), shared
     history: list[dict[str, float]] = []
     traffic: dict[int, Traffic] = {}
     modalities: dict[int, tuple[str, ...]] = {}
     for number in range(1, training.rounds + 1):
         start = time.perf_counter()
-        ctx = _context(classifier, shared, training, number, seed)
+        ctx = replace(_context(classifier, shared, training, number, seed), tokenized=tokenized)
         replies: list[Reply] = []
         for member in members:
+            sent = _sent(imputer, member, ctx)
             reply, states[member.number] = client.train(
-                classifier, global_state, member, states[member.number], imputer, ctx, seed
+                classifier, global_state, member, states[member.number], imputer, replace(ctx, shared=sent), seed
             )
             replies.append(reply)
             if member.kind != SERVER:
                 modalities[member.number] = tuple(name for name in MODALITIES if reply.rows[name])
-                traffic[member.number] = _traffic(global_state, shared, modalities[member.number], reply)
+                traffic[member.number] = _traffic(global_state, sent, modalities[member.number], reply)
         global_state = aggregate(global_state, replies, imputer.weights)
         shared = imputer.merge(shared, replies, number)
         client.restore(classifier, global_state)
@@ -126,7 +153,64 @@ def federate(
         traffic=traffic,
         modalities=modalities,
         rows_trained=sum(len(member.studies) for member in members) * training.local_epochs * training.rounds,
+        pretraining=pretraining,
     )
+
+
+def _pretrain(
+    classifier: Classifier,
+    imputer: Imputer,
+    members: Sequence[Member],
+    states: Mapping[int, ClientState],
+    shared: State,
+    validation: Studies,
+    training: Training,
+    seed: int,
+) -> tuple[Pretraining, dict[int, ClientState]]:
+    """Run the method's rounds before the classifier's; return how they went, and what the clients keep."""
+    start: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
+    states = dict(states)
+    found, least = Pretraining(shared), math.inf
+    for number in range(1, imputer.pretrain_rounds(training) + 1):
+        began = time.perf_counter()
+        ctx = replace(_context(classifier, shared, training, number, seed), phase="pretrain")
+        replies: list[Reply] = []
+        traffic: dict[int, Traffic] = {}
+        for member in members:
+            sent = _sent(imputer, member, ctx)
+            reply, states[member.number] = client.pretrain(
+                classifier, start, member, states[member.number], imputer, replace(ctx, shared=sent), seed
+            )
+            replies.append(reply)
+            if member.kind != SERVER:
+                traffic[member.number] = Traffic(0, size_of(reply.method), 0, size_of(sent))
+        shared = imputer.merge(shared, replies, number)
+        client.restore(classifier, start)
+        with scoped(ctx.device, 0, "evaluation"), torch.no_grad():
+            evaluation = replace(_context(classifier, shared, training, number, seed), phase="pretrain")
+            loss = imputer.validation_loss(evaluation, validation)
+        seconds = {"round": number, "seconds": round(time.perf_counter() - began, 3)}
+        entry = seconds | ({} if loss is None else {"validation_loss": loss}) | _means(replies)
+        if loss is not None and not math.isfinite(loss):
+            raise client.Diverged(
+                f"method {imputer.name}: the validation loss is {loss} after round {number} of pretraining; "
+                "try a lower learning rate"
+            )
+        better = loss is None or loss < least
+        found = Pretraining(
+            shared if better else found.shared,
+            (*found.history, entry),
+            number if better else found.best_round,
+            traffic,
+        )
+        least = min(least, math.inf if loss is None else loss)
+    client.restore(classifier, start)
+    return found, states
+
+
+def _sent(imputer: Imputer, member: Member, ctx: Context) -> State:
+    """Return what of the method's tensors a member gets in this round."""
+    return ctx.shared if imputer.dispatches(member.kind, ctx.phase, ctx.round) else {}
 
 
 def first_context(classifier: Classifier, imputer: Imputer, training: Training, seed: int) -> Context:
@@ -189,6 +273,10 @@ def _score(
 
 
 def _entry(number: int, seconds: float, score: float, replies: Sequence[Reply]) -> dict[str, float]:
+    return {"round": number, "seconds": round(seconds, 3), "validation_auc": score, **_means(replies)}
+
+
+def _means(replies: Sequence[Reply]) -> dict[str, float]:
+    """Return the mean of every metric over the clients that have it."""
     names = dict.fromkeys(name for reply in replies for name in reply.metrics)
-    means = {name: fmean(reply.metrics[name] for reply in replies if name in reply.metrics) for name in names}
-    return {"round": number, "seconds": round(seconds, 3), "validation_auc": score, **means}
+    return {name: fmean(reply.metrics[name] for reply in replies if name in reply.metrics) for name in names}

@@ -5,7 +5,7 @@ The engine, not the method, strips targets at evaluation, detaches what `fill` r
 are absent, restores models and averages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -43,6 +43,8 @@ class Context:
         round: 1 to the number of rounds; 0: before the first.
         public: the public studies, with both modalities, on `device`, if the method asks for them (`Imputer.public`);
             None otherwise, and at evaluation.
+        tokenized: reports -> (n, T) int32 ids for the text encoder, on the CPU (`Prepared.tokenized`); None where no
+            text can come about.
         generator: the CPU generator to draw from.
         device: where features lie.
     """
@@ -57,6 +59,7 @@ class Context:
     generator: torch.Generator
     device: torch.device
     public: Studies | None = None
+    tokenized: Callable[[Sequence[str]], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,20 @@ class Imputer:
         """
         return {}, ctx.own, {}
 
+    def pretrain_rounds(self, training: Training) -> int:
+        """Return how many rounds of `learn` and `merge` (phase "pretrain", rounds 1 to this) precede the classifier's.
+
+        In them no classifier is trained: `ctx.classifier` is the one that round 1 starts from.
+        """
+        return 0
+
+    def validation_loss(self, ctx: Context, studies: Studies) -> float | None:
+        """Return how far off `ctx.shared` is on the validation studies after a round of pretraining; on the server.
+
+        The `shared` of the round with the smallest value goes on. None (the default): that of the last round.
+        """
+        return None
+
     def merge(self, shared: State, replies: Sequence[Reply], round: int) -> State:
         """Return the new `shared`: FedAvg over the clients that uploaded, weighted by all their rows; on the server.
 
@@ -191,6 +208,10 @@ class Imputer:
             One weight a reply, 0 or more; they are divided by the sum of those that trained the group. Default: rows.
         """
         return [reply.rows[group] for reply in replies]
+
+    def dispatches(self, kind: str, phase: Phase, round: int) -> bool:
+        """Return whether `shared` is sent to clients of this kind in this round; `ctx.shared` is empty where not."""
+        return True
 
     def applies(self, kinds: Sequence[str]) -> str | None:
         """Return why the method cannot be run with clients of these kinds, or None."""

@@ -240,7 +240,7 @@ def _first(classifier: Classifier, imputer: Imputer, seed: int) -> tuple[State, 
 
 
 def _dims(classifier: Classifier) -> Dims:
-    return Dims(classifier.width, classifier.head.out_features)
+    return Dims(classifier.width, classifier.head.out_features, classifier.names.image)
 
 
 def _context(classifier: Classifier, shared: State, training: Training, number: int, seed: int) -> Context:

@@ -22,10 +22,12 @@ Phase = Literal["pretrain", "train", "eval"]
 
 @dataclass(frozen=True)
 class Dims:
-    """Sizes that a method's tensors depend on: the width of a feature and the number of labels."""
+    """What a method's tensors depend on: the width of a feature, the number of labels, the image encoder's trunk."""
 
     features: int
     labels: int
+    image_trunk: str = "resnet50"
+    """A name of `models.encoders.IMAGE_TRUNKS`."""
 
 
 @dataclass(frozen=True)

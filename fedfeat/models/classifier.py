@@ -23,6 +23,7 @@ class Classifier(nn.Module):
         self.text = text_encoder(names)
         self.head = nn.Linear(len(MODALITIES) * names.features, labels)
         self.width = names.features
+        self.names = names
 
     def encode(self, studies: Studies, images: Tensor | None = None) -> dict[str, Tensor]:
         """Return a feature a modality for a batch.

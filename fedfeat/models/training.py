@@ -1,5 +1,6 @@
 """How classifiers and imputation networks are optimised: Adam whose state goes in and out by name."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -48,17 +49,41 @@ class Training:
 class NamedAdam:
     """Adam over named parameters; its state is a dict of tensors, `<parameter>.<moment>`."""
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], training: Training, state: Mapping[str, Tensor]) -> None:
-        """Start from `state` (as `state_by_name` returned it), or afresh where it is empty."""
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        training: Training,
+        state: Mapping[str, Tensor],
+        amsgrad: bool = False,
+        clip_value: float = 0.0,
+        shares: Mapping[str, float] = {},
+    ) -> None:
+        """Start from `state` (as `state_by_name` returned it), or afresh where it is empty.
+
+        Args:
+            parameters: by name.
+            training: the rate, the weight decay and the norm that gradients are clipped at.
+            state: of former steps.
+            amsgrad: use the variant that never raises a parameter's rate again.
+            clip_value: gradients are clipped at it, element by element; 0: not clipped.
+            shares: beginning of a name -> what the rate is multiplied by for these parameters.
+        """
         self._parameters = dict(parameters)
-        self._clip_norm = training.clip_norm
+        self._clip_norm, self._clip_value = training.clip_norm, clip_value
+        by_share: dict[float, list[nn.Parameter]] = defaultdict(list)
+        for name, parameter in self._parameters.items():
+            share = next((one for beginning, one in (shares or {}).items() if name.startswith(beginning)), 1.0)
+            by_share[share].append(parameter)
         self._adam = torch.optim.Adam(
-            self._parameters.values(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+            [{"params": members, "lr": share * training.learning_rate} for share, members in by_share.items()],
+            weight_decay=training.weight_decay,
+            amsgrad=amsgrad,
+            fused=True,
         )
         for name, parameter in self._parameters.items():
             moments = {
                 key: state[f"{name}.{key}"].to(parameter.device, copy=True)
-                for key in ("step", "exp_avg", "exp_avg_sq")
+                for key in ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
                 if f"{name}.{key}" in state
             }
             if moments:
@@ -68,6 +93,8 @@ class NamedAdam:
         """Take one step down the gradient of `loss`."""
         self._adam.zero_grad(set_to_none=True)
         loss.backward()
+        if self._clip_value:
+            nn.utils.clip_grad_value_(self._parameters.values(), self._clip_value)
         if self._clip_norm:
             nn.utils.clip_grad_norm_(self._parameters.values(), self._clip_norm)
         self._adam.step()

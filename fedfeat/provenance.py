@@ -52,7 +52,7 @@ def core_digest() -> str:
     for file in sorted(PACKAGE.rglob("*")):
         place = file.relative_to(PACKAGE)
         source = file.suffix in (".py", ".txt", ".safetensors") and place.parts[0] not in _NOT_CORE
-        if source and not (file.parent == imputers.FOLDER and _of_a_method(file)):
+        if source and not (file.is_relative_to(imputers.FOLDER) and _of_a_method(file)):
             digest.update(f"{place.as_posix()}\x1f".encode() + file.read_bytes() + b"\x1e")
     return digest.hexdigest()
 
@@ -61,14 +61,14 @@ def method_digest(method: type[Imputer]) -> str:
     """Return a hash of the method's source and of what it is built on, without the core and installed libraries."""
     digest = hashlib.blake2b(digest_size=16)
     for file in method_files(method):
-        if file.parent != imputers.FOLDER or _of_a_method(file):
+        if _of_a_method(file):
             digest.update(file.read_bytes() + b"\x1e")
     return digest.hexdigest()
 
 
 def _of_a_method(file: Path) -> bool:
-    """Return whether a file among the methods' is one's own, and not the contract."""
-    return file.stem not in ("__init__", "base")
+    """Return whether a method's file, or one that it imports, is its own and not the contract's."""
+    return file not in (imputers.FOLDER / "__init__.py", imputers.FOLDER / "base.py")
 
 
 def method_files(method: type[Imputer]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Ways to fill a missing modality, one file each: every module here but `base` is a method, found by being here."""
+"""Ways to fill a missing modality, a file or package each, found by being here; `base` is the contract."""
 
 import hashlib
 import importlib
@@ -27,8 +27,9 @@ def known() -> Mapping[str, type[Imputer]]:
     methods: dict[str, type[Imputer]] = {}
     for module in pkgutil.iter_modules([str(FOLDER)]):
         if module.name != "base":
-            found = _method_in(FOLDER / f"{module.name}.py", f"{__name__}.{module.name}")
-            _check_name(found.name, methods, FOLDER / f"{module.name}.py")
+            path = FOLDER / (f"{module.name}/__init__.py" if module.ispkg else f"{module.name}.py")
+            found = _method_in(path, f"{__name__}.{module.name}")
+            _check_name(found.name, methods, path)
             methods[found.name] = found
     return methods
 
@@ -42,7 +43,7 @@ def load(path: Path) -> type[Imputer]:
     path = path.resolve()
     if not path.is_file():
         raise FedfeatError(f"--imputer {path}: there is no such file; name the Python file of your method")
-    if path.parent == FOLDER:
+    if path.is_relative_to(FOLDER):
         raise FedfeatError(f"--imputer {path}: it is part of the package already; name it by --methods")
     found = _method_in(path, None)
     _check_name(found.name, known(), path)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from fedfeat.r2gen.layers import Norm
-from fedfeat.r2gen.memory import ConditionedNorm, RelationalMemory
+from fedfeat.imputers.r2gen.layers import Norm
+from fedfeat.imputers.r2gen.memory import ConditionedNorm, RelationalMemory
 
 WIDTH, HEADS, SLOTS = 4, 2, 2
 

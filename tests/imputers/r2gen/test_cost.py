@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from fedfeat.evaluation.cost import macs, parameter_count
-from fedfeat.r2gen.cost import macs_behind_trunk
-from fedfeat.r2gen.generation import Writing
-from fedfeat.r2gen.network import PAPER, R2Gen, Sizes
-from fedfeat.r2gen.trunks import patch_trunk
+from fedfeat.imputers.r2gen.cost import macs_behind_trunk
+from fedfeat.imputers.r2gen.generation import Writing
+from fedfeat.imputers.r2gen.network import PAPER, R2Gen, Sizes
+from fedfeat.imputers.r2gen.trunks import patch_trunk
 
 
 @pytest.mark.parametrize("words", [1, 760, 1015, 4000])

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fedfeat.imputers.r2gen.generation import generate
+from fedfeat.imputers.r2gen.layers import sinusoids
+from fedfeat.imputers.r2gen.network import SMALL, R2Gen, Sizes, preceding, token_loss
+from fedfeat.imputers.r2gen.trunks import patch_trunk
 from fedfeat.models.encoders import IMAGE_TRUNKS
-from fedfeat.r2gen.generation import generate
-from fedfeat.r2gen.layers import sinusoids
-from fedfeat.r2gen.network import SMALL, R2Gen, Sizes, preceding, token_loss
-from fedfeat.r2gen.trunks import patch_trunk
 
 
 def tokens_of(network: R2Gen, count: int, length: int, seed: int = 0) -> Tensor:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedfeat.r2gen.vocabulary import UNKNOWN, Vocabulary, clean, vocabulary, word_counts
+from fedfeat.imputers.r2gen.vocabulary import UNKNOWN, Vocabulary, clean, vocabulary, word_counts
 
 
 @pytest.mark.parametrize(

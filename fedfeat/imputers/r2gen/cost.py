@@ -3,7 +3,7 @@
 Tests hold it against fvcore's count.
 """
 
-from fedfeat.r2gen.network import Sizes
+from fedfeat.imputers.r2gen.network import Sizes
 
 
 def macs_behind_trunk(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from fedfeat.r2gen.layers import Attention, linear, standardised
+from fedfeat.imputers.r2gen.layers import Attention, linear, standardised
 
 FIRST_BIAS = 0.1  # what the biases of a conditioned norm's networks start from
 

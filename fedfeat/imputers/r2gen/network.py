@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedfeat.r2gen.layers import Attention, Norm, causal_mask, feed_forward, sinusoids
-from fedfeat.r2gen.memory import ConditionedNorm, RelationalMemory
+from fedfeat.imputers.r2gen.layers import Attention, Norm, causal_mask, feed_forward, sinusoids
+from fedfeat.imputers.r2gen.memory import ConditionedNorm, RelationalMemory
 
 END = 0  # one id begins a report, ends it, and pads it
 

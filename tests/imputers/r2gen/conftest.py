@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fedfeat.r2gen.network import R2Gen, Sizes
+from fedfeat.imputers.r2gen.network import R2Gen, Sizes
 
 PATCH_WIDTH = 6
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedfeat.r2gen.generation import _Cached, _highest, _Recomputed, _search, generate
-from fedfeat.r2gen.network import R2Gen, Sizes
+from fedfeat.imputers.r2gen.generation import _Cached, _highest, _Recomputed, _search, generate
+from fedfeat.imputers.r2gen.network import R2Gen, Sizes
 
 NEVER_ENDS = -50.0
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fedfeat.r2gen.network import END
+from fedfeat.imputers.r2gen.network import END
 
 UNKNOWN = "<unk>"  # no cleaned report holds it, since punctuation is dropped
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from fedfeat.r2gen.network import END, R2Gen
+from fedfeat.imputers.r2gen.network import END, R2Gen
 
 PEEK = 8  # steps between two looks at whether reports have ended, where a look makes the host wait for the device
 

@@ -103,7 +103,7 @@ def make_context(training: Training) -> Callable[..., Context]:
     def build(classifier: Classifier, shared: State | None = None, phase: str = "train", labels: int = 3) -> Context:
         return Context(
             classifier=classifier,
-            dims=Dims(classifier.width, labels),
+            dims=Dims(classifier.width, labels, classifier.names.image),
             shared=shared or {},
             own={},
             training=training,

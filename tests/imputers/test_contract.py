@@ -45,21 +45,37 @@ def test_learn_merge_and_fill_go_together(
     imputer, classifier = method(name, tmp_path), make_classifier()
     ctx = make_context(classifier)
     shared, own = imputer.init(ctx.dims, torch_generator(0))
-    ctx = replace(ctx, shared=shared)
     prepared = make_prepared(PATIENTS)
     start = {key: value.clone() for key, value in classifier.state_dict().items()}
-    replies: list[Reply] = []
+    members = []
     for number, kind in enumerate(("multimodal", "image", "multimodal")):
         holds = ("image",) if kind == "image" else ("image", "text")
         held = prepared.hold(np.arange(4 * number, 4 * number + 4), holds)
-        member = Member(number, kind, held, prepared.hold(np.arange(12, 16)) if imputer.public else None)
-        before = {key: value.clone() for key, value in shared.items()}
-        reply, state = client.train(classifier, start, member, ClientState(own=own), imputer, ctx, seed=0)
-        assert all(torch.equal(shared[key], before[key]) for key in shared), "a client changed what all are sent"
-        assert all(value.device.type == "cpu" and not value.requires_grad for value in state.own.values())
-        replies.append(reply)
-    merged = imputer.merge(shared, replies, 1)
-    assert {key: value.shape for key, value in merged.items()} == {key: value.shape for key, value in shared.items()}
+        members.append(Member(number, kind, held, prepared.hold(np.arange(12, 16)) if imputer.public else None))
+    states = {member.number: ClientState(own=own) for member in members}
+    before_training = min(2, imputer.pretrain_rounds(ctx.training))
+    for number in range(1, before_training + 2):
+        pretraining = number <= before_training
+        learn = client.pretrain if pretraining else client.train
+        ctx = replace(
+            make_context(classifier, shared, "pretrain" if pretraining else "train"),
+            round=number if pretraining else 1,
+            tokenized=prepared.tokenized,
+        )
+        replies: list[Reply] = []
+        for member in members:
+            before = {key: value.clone() for key, value in shared.items()}
+            state = states[member.number]
+            reply, state = learn(classifier, start, member, state, imputer, ctx, seed=0)
+            assert all(torch.equal(shared[key], before[key]) for key in shared), "a client changed what all are sent"
+            assert all(value.device.type == "cpu" and not value.requires_grad for value in state.own.values())
+            states[member.number] = state
+            replies.append(reply)
+        merged = imputer.merge(shared, replies, number)
+        if not pretraining:
+            shapes = [{key: value.shape for key, value in one.items()} for one in (merged, shared)]
+            assert shapes[0] == shapes[1]
+        shared = merged
 
     features = {modality: torch.nn.functional.normalize(torch.randn(6, 16), dim=1) for modality in ("image", "text")}
     for missing in ("image", "text"):

@@ -20,7 +20,7 @@ from fedfeat.evaluation.auc import macro_auc
 from fedfeat.federation import rounds
 from fedfeat.federation.client import SERVER, Member
 from fedfeat.federation.forward import classify, filled
-from fedfeat.federation.rounds import Outcome, Progress
+from fedfeat.federation.rounds import Outcome, Pretraining, Progress
 from fedfeat.imputers.base import Context, Imputer
 from fedfeat.machine import fixed, graphics_card, peak_memory_mb
 from fedfeat.models.classifier import Classifier
@@ -139,6 +139,7 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         validation_auc=list(outcome.validation_auc),
         best_round=outcome.best_round,
         history=[dict(entry) for entry in outcome.history],
+        pretraining=_pretraining(plan, outcome.pretraining),
         samples_per_second=round(outcome.rows_trained / sum(entry["seconds"] for entry in outcome.history), 1),
         peak_memory_mb=peak_memory_mb(plan.device),
         test_rows=len(test),
@@ -233,6 +234,19 @@ def _traffic(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     return {
         "bytes_up": {str(n): traffic[n].model_up + traffic[n].method_up if n in traffic else 0 for n in numbers},
         "bytes_down": {str(n): traffic[n].model_down + traffic[n].method_down if n in traffic else 0 for n in numbers},
+    }
+
+
+def _pretraining(plan: Plan, pretraining: Pretraining) -> dict[str, Any]:
+    if not pretraining.history:
+        return {}
+    traffic = pretraining.traffic
+    numbers = [client.number for client in plan.partition.clients]
+    return {
+        "history": [dict(entry) for entry in pretraining.history],
+        "best_round": pretraining.best_round,
+        "bytes_up": {str(n): traffic[n].method_up if n in traffic else 0 for n in numbers},
+        "bytes_down": {str(n): traffic[n].method_down if n in traffic else 0 for n in numbers},
     }
 
 

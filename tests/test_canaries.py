@@ -111,7 +111,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
     write_manifest(tree / "data")
     aggregation, zero = tree / "fedfeat/federation/aggregation.py", tree / "fedfeat/imputers/zero.py"
     originals = {path: path.read_text() for path in (aggregation, zero)}
-    worse = originals[aggregation].replace("reply.rows[group or part])", "reply.rows[group or part] ** 2)")
+    worse = originals[aggregation].replace("weights(replies, group))", "[one**2 for one in weights(replies, group)])")
     filled = originals[zero].replace(
         "return features\n", "return {name: value + 0.5 for name, value in features.items()}\n"
     )

@@ -173,6 +173,8 @@ def test_a_record_is_complete_and_goes_through_json(resources: Resources, tmp_pa
         "error",
         "imported_partition",
         "marks",
+        "holds",
+        "pretraining",
         "notes",
     }  # there is no commit outside a checkout
     assert record.status == "passed"

@@ -78,6 +78,10 @@ class Record:
     history: list[dict[str, Any]] = field(default_factory=list)
     """One dict a round: its number, its seconds, its losses."""
 
+    pretraining: Mapping[str, Any] = field(default_factory=dict)
+    """Of a method that learns in rounds of its own before the classifier's: their history, the best of them, and bytes
+    up and down in one of them, by client; empty for others."""
+
     parameters: Mapping[str, int] = field(default_factory=dict)
     macs: Mapping[str, float | None] = field(default_factory=dict)
     """Multiply-accumulates for one study, a part of the model; None where a method cannot fill that modality."""

@@ -125,7 +125,7 @@ def test_list_needs_no_workers(sessions: Callable[..., list[Any]], records: Path
     line = [*LIST, "-k", COLUMN, "--dataset", "manifest", "--data", manifest, "--records", records]
     alone, workers = sessions([line, [*line, "-n", "2"]])
     assert workers.output.splitlines() == alone.output.splitlines()
-    assert len(alone.output.splitlines()) == 16
+    assert len(alone.output.splitlines()) == 22
 
 
 def test_mistakes_end_in_one_line(sessions: Callable[..., list[Any]], manifest: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fedfeat.results import paper
 
-METHODS = ("complete", "fin", "multimodal_only", "uniform", "zero")
+METHODS = ("car_mfl", "complete", "fin", "multimodal_only", "r2gen", "uniform", "zero")
 TABLE1 = ("heterogeneous-8:0:2", "homogeneous-8:0:2", "homogeneous-6:0:4", "homogeneous-4:0:6")
 TABLE2 = tuple(f"homogeneous-{clients}" for clients in ("0:8:2", "0:6:4", "0:4:6", "4:4:2", "3:3:4", "2:2:6"))
 COLUMNS = TABLE1 + TABLE2
@@ -32,7 +32,7 @@ SELECTIONS: list[tuple[list[str], set[str]]] = [
     (["-k", "table2 and not homogeneous"], set()),
     (["-k", "0:8:2 or 4:4:2"], ids((TABLE2[0], TABLE2[3]))),
     (["-k", "complete or multimodal_only"], ids(methods=("complete", "multimodal_only"))),
-    (["-k", "homogeneous and 8:0:2 and not zero"], ids(COLUMNS[1:2], methods=METHODS[:4])),
+    (["-k", "homogeneous and 8:0:2 and not zero"], ids(COLUMNS[1:2], methods=METHODS[:-1])),
     (["-k", "heterogeneous and 6:0:4"], set()),
     (["--methods", "zero,fin,zero"], ids(methods=("zero", "fin"))),
     (["--methods", "paper"], ids()),

@@ -12,12 +12,11 @@ COMMANDS = (show, list_cases, publish, compare, canaries, partition)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return its status, or 2 after one line on the standard error that says what was wrong."""
-    parser = _parser()
-    arguments, others = parser.parse_known_args(argv)
+    arguments, others = _parser().parse_known_args(argv)
     if arguments.run is list_cases.run:
         arguments.options = others  # they are pytest's
     elif others:
-        parser.error(f"unrecognized arguments: {' '.join(others)}")
+        arguments.parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
         status: int = arguments.run(arguments)
     except (FedfeatError, OSError) as error:
@@ -31,4 +30,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
+    for one in commands.choices.values():
+        one.set_defaults(parser=one)  # to name it in what is wrong with its options
     return parser

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import groupby
 from multiprocessing import get_context
@@ -189,6 +190,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             findings = list(pool.map(attempt, trials))
     except (FedfeatError, CaseSkipped) as error:
         print(f"fedfeat: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenProcessPool:
+        print("fedfeat: a trial's process was killed (memory?); use fewer --processes", file=sys.stderr)
         return 2
     print(table(trials, findings))
     broken = [found for found in findings if isinstance(found, str)]

@@ -1,8 +1,10 @@
 """The command `fedfeat`: as a process of its own in a repository of its own, and its rarer paths in this process."""
 
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ LABELS = store.TestSet(
     known=np.ones((2, 1), dtype=np.bool_),
     names=("Edema",),
 )
+
+
+def _enormous(png: bytes) -> bytes:
+    """Return the picture with a header that says 20,000 by 20,000 pixels."""
+    head = b"IHDR" + struct.pack(">II", 20_000, 20_000) + png[24:29]
+    return png[:12] + head + struct.pack(">I", zlib.crc32(head)) + png[33:]
 
 
 def _record(case_id: str = "zero:seed0", **others: Any) -> Record:
@@ -238,6 +246,7 @@ def test_a_picture_of_a_column_that_is_gone_goes_and_nothing_else(
         "my-copy.png": whole,  # under a name of one's own
         "curves-phantom-phantom-homogeneous-0.8.2.png": PICTURE.read_bytes(),  # of a column's name, but drawn elsewhere
         "curves-broken.png": whole[:20],
+        "curves-enormous.png": _enormous(whole),
         "notes.txt": b"",
     }
     for name, content in others.items():
@@ -326,7 +335,7 @@ def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["publish", "--form", "png"], "unrecognized arguments: --form png; `fedfeat --help`"),
+        (["publish", "--form", "png"], "unrecognized arguments: --form png; `fedfeat publish --help`"),
         (["compare", "--floor", "low"], "argument --floor: invalid float value: 'low'; `fedfeat compare --help`"),
         (["shwo"], "argument COMMAND: invalid choice: 'shwo' (choose from"),
     ],

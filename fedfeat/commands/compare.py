@@ -12,9 +12,9 @@ def add(commands: Commands) -> None:
     command = commands.add_parser(
         "compare",
         help="hold new records against stored ones",
-        description="Compare the macro AUC of every record with the stored record of the same case, and name the "
-        "stored cases that were not run. Status 1 if a case failed or lost more than the floor; a difference beyond "
-        "the tolerance warns.",
+        description="Compare the macro AUC of every record with the stored record of the same case, and count the "
+        "stored cases that were not run, by column. Status 1 if a case failed or lost more than the floor; a "
+        "difference beyond the tolerance warns.",
     )
     add_folder(command, "--records", RUNS, "new records")
     add_folder(command, "--with", RECORDS, "stored records", dest="stored")

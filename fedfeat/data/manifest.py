@@ -39,7 +39,8 @@ def load(path: Path, uncertain: str = "masked") -> StudyTable:
     unnamed = frame.index[frame["patient_id"] == ""]
     if len(unnamed):
         raise FedfeatError(f"{path}: row {unnamed[0] + 2} has no patient_id; give it one")
-    _require_own_images(path, frame)
+    folder = path.resolve().parent
+    _require_own_images(path, folder, frame)
     rows = pd.DataFrame(
         {
             "patient": frame["patient_id"],
@@ -50,7 +51,6 @@ def load(path: Path, uncertain: str = "masked") -> StudyTable:
         },
         columns=list(COLUMNS),
     ).reset_index(drop=True)
-    folder = path.resolve().parent
     first_row = dict(zip(frame["image"][::-1], frame.index[::-1], strict=True))
 
     def read_image(key: str) -> Image.Image:
@@ -173,19 +173,20 @@ def _splits(path: Path, frame: pd.DataFrame) -> "pd.Series[str]":
     return frame["split"]
 
 
-def _require_own_images(path: Path, frame: pd.DataFrame) -> None:
-    """Raise FedfeatError if an image is two patients': it could be trained on and tested."""
-    pictured = frame[frame["image"] != ""]
-    owner = pictured.groupby("image")["patient_id"].transform("first")
-    shared = pictured.index[pictured["patient_id"] != owner]
-    if len(shared):
-        image = frame["image"][shared[0]]
-        first = pictured.index[pictured["image"] == image][0]
-        raise FedfeatError(
-            f"{path}: rows {first + 2} and {shared[0] + 2}: image {image!r} is of two patients, "
-            f"{frame['patient_id'][first]!r} and {frame['patient_id'][shared[0]]!r}; give each row its own image, "
-            "or both the same patient_id"
-        )
+def _require_own_images(path: Path, folder: Path, frame: pd.DataFrame) -> None:
+    """Raise FedfeatError if a file is the image of two patients: it could be trained on and tested."""
+    first: dict[Path, int] = {}
+    patients = dict(zip(frame.index, frame["patient_id"], strict=True))
+    for row, key in zip(frame.index, frame["image"], strict=True):
+        if not key:
+            continue
+        other = first.setdefault(_locate(path, folder, row, key), row)
+        mine, theirs = patients[row], patients[other]
+        if mine != theirs:
+            raise FedfeatError(
+                f"{path}: rows {other + 2} and {row + 2}: image {key!r} is of two patients, {theirs!r} and {mine!r}; "
+                "give each row its own image, or both the same patient_id"
+            )
 
 
 def _locate(path: Path, folder: Path, row: int, key: str) -> Path:

@@ -75,5 +75,5 @@ def is_own(path: Path) -> bool:
     try:
         with Image.open(path) as picture:
             return picture.format == "PNG" and picture.info.get(_NAME) == path.name
-    except (OSError, ValueError):  # no picture, or a damaged one
+    except (OSError, ValueError, Image.DecompressionBombError):  # no picture, a damaged one, or an enormous one
         return False

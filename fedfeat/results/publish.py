@@ -61,12 +61,12 @@ def publish(runs: Path, to: Path, draws: int = DRAWS) -> Published:
     differences = {to / comparisons.NAME: found_differences.to_json().encode()}
     if found_differences == NOT_COMPARED and not (to / comparisons.NAME).exists():
         differences = {}
+    pictures_there = (path for path in sorted((to / _FIGURES).glob("*.png")) if path.is_file())
+    obsolete = [path for path in pictures_there if path not in pictures and is_own(path)]
     # Records come after the sidecars they need, and the board after what it shows.
     write_together(
         [*sidecars.items(), *records.items(), *pictures.items(), *differences.items(), (board, text.encode())]
     )
-    pictures_there = (path for path in sorted((to / _FIGURES).glob("*.png")) if path.is_file())
-    obsolete = [path for path in pictures_there if path not in pictures and is_own(path)]
     removed = tuple(path for path in (*outdated, *obsolete) if path.exists())
     for path in removed:
         path.unlink(missing_ok=True)

@@ -203,4 +203,4 @@ def test_show_names_the_closest_cases(fedfeat: Fedfeat, records: Path) -> None:
 def test_show_takes_no_other_option(fedfeat: Fedfeat) -> None:
     ran = fedfeat("show", ZERO, "--record", "x", "--colour")
     assert ran.returncode == 2
-    assert ran.stderr == "fedfeat: unrecognized arguments: --colour; `fedfeat --help` shows the options\n"
+    assert ran.stderr == "fedfeat: unrecognized arguments: --colour; `fedfeat show --help` shows the options\n"

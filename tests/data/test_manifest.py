@@ -245,6 +245,7 @@ SPLIT = "patient_id,image,report,label:Edema,split"
         ((HEADER, ROWS[0], '1,a.png,"No end,0,0', ROWS[1]), ("row 3", "a quote is opened and never closed")),
         ((HEADER, *ROWS, ROWS[1]), ("rows 3 and 6 are the same in every column", "remove one")),
         ((HEADER, *ROWS, "4,b.jpg,x,1,0"), ("rows 3 and 6", "image 'b.jpg' is of two patients, '2' and '4'")),
+        ((HEADER, *ROWS, "4,./b.jpg,x,1,0"), ("rows 3 and 6", "image './b.jpg' is of two patients, '2' and '4'")),
         (("patient_id,image,report,label:", GOOD), ("'label:' names no label", "label:<name>")),
     ],
 )

@@ -116,7 +116,9 @@ def test_batches_hold_each_report_at_most_once() -> None:
 
 def test_help_pretrains_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fedfeat.pretraining.pretrain", "--help"]
+    before = EMBEDDED.stat().st_mtime_ns
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: python -m fedfeat.pretraining.pretrain")
-    assert list(tmp_path.iterdir()) == []
+    assert EMBEDDED.stat().st_mtime_ns == before
+    assert list(tmp_path.iterdir()) == [], "a file called --help"

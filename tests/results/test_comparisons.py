@@ -77,13 +77,19 @@ def test_the_file_gives_back_what_was_written(tmp_path: Path, kept: Comparisons)
         assert comparisons.read(tmp_path) == one
 
 
+def test_a_file_that_does_not_say_its_draws_had_a_thousand(tmp_path: Path, kept: Comparisons) -> None:
+    text = kept.to_json().replace('"schema": 2,\n"draws": 10000', '"schema": 1')
+    (tmp_path / comparisons.NAME).write_text(text, encoding="utf-8")
+    assert comparisons.read(tmp_path) == replace(kept, draws=1000)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         "",
         "[]",
         "{}",
-        '{"schema": 1, "draws": 0, "compared": [], "ranks": []}',
+        '{"schema": 3, "draws": 0, "compared": [], "ranks": []}',
         '{"schema": 2, "compared": [], "ranks": []}',
         '{"schema": 2, "draws": 9, "compared": [{}], "ranks": []}',
     ],

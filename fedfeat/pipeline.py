@@ -254,7 +254,8 @@ def _costs(plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome) -
     counted = {"classifier": cost.classifier_macs(classifier, plan.preset.image_size, plan.preset.report_length)}
     for missing in _to_fill(plan):
         _try_to_fill(plan.imputer, ctx, missing)
-        counted[f"fill_{missing}"] = cost.fill_macs(plan.imputer, ctx, missing)
+        if type(plan.imputer).fill is not Imputer.fill:  # what only pairs costs something, but not there
+            counted[f"fill_{missing}"] = cost.fill_macs(plan.imputer, ctx, missing)
     return {
         "parameters": {
             "classifier": cost.parameter_count(classifier),

@@ -83,6 +83,30 @@ def test_settled_images_are_left_out(make_network: Callable[..., R2Gen]) -> None
     assert min(sizes[1:]) < 24
 
 
+class Scripted:
+    """Sequences that all go on alike: each step's likelihoods of the end and of the words."""
+
+    def __init__(self, *likelihoods: tuple[float, ...]) -> None:
+        self.coming = list(likelihoods)
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        return torch.tensor(self.coming.pop(0)).log().expand(len(tokens), -1)
+
+    def follow(self, rows: Tensor, images: Tensor | None) -> None:
+        pass
+
+
+def test_among_equals_the_report_that_ended_first_wins() -> None:
+    # "end" is as likely as "1 end", whose second step is certain.
+    reports = _search(Scripted((0.5, 0.5), (1.0, 0.0), (1.0, 0.0)), torch.zeros(1, 1), 3, 2, None)
+    assert reports.tolist() == [[0, 0, 0]]
+
+
+def test_a_longer_report_wins_if_it_is_likelier() -> None:
+    reports = _search(Scripted((0.4, 0.6), (0.9, 0.1), (1.0, 0.0)), torch.zeros(1, 1), 3, 2, None)
+    assert reports.tolist() == [[1, 0, 0]]  # 0.54 against 0.4
+
+
 def plain_search(network: R2Gen, image: Tensor, length: int, beams: int) -> list[int]:
     """The search over lists of words, each scored anew as a whole report."""
 
@@ -116,7 +140,8 @@ def test_the_search_is_that_over_whole_reports(make_network: Callable[..., R2Gen
         images = patches(3, seed)
         reports = generate(network, images, 8, beams)
         for image, report in zip(images, reports.tolist(), strict=True):
-            assert [word for word in report if word] == plain_search(network, image, 8, beams)
+            words = plain_search(network, image, 8, beams)
+            assert report == words + [0] * (8 - len(words))
 
 
 def test_a_batch_writes_what_each_image_alone_does(make_network: Callable[..., R2Gen]) -> None:

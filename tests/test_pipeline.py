@@ -431,3 +431,15 @@ def test_a_rule_of_aggregation_reaches_the_result(resources: Resources) -> None:
     one, other = (run(of_manifest("zero", aggregation=rule), smoke) for rule in ("fedavg", "fedavg_all"))
     assert not np.array_equal(one.scores, other.scores)
     assert other.record.aggregation == "fedavg_all"
+
+
+def test_a_method_that_pairs_tells_what_it_needs_and_claims_no_cost_of_filling(resources: Resources) -> None:
+    smoke = replace(resources, smoke=True)
+    paired, filled = (run(of_manifest(name), smoke).record for name in ("car_mfl", "fin"))
+    assert (paired.sends, paired.holds, paired.marks) == (["weights"], ["public studies"], ["uses public data"])
+    assert (filled.sends, filled.holds) == (["weights"], [])
+    assert paired.macs["classifier"] == filled.macs["classifier"]
+    assert paired.macs["fill_image"] is None and paired.macs["fill_text"] is None
+    assert filled.macs["fill_image"] and filled.macs["fill_text"]
+    unimodal = str(next(client["client"] for client in paired.clients if client["kind"] == "image"))
+    assert paired.bytes_up[unimodal] > filled.bytes_up[unimodal], "it trains and sends both encoders"

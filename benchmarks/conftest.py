@@ -114,6 +114,8 @@ def _selection(config: pytest.Config) -> Selection:
     sources.check_name(option("--dataset"))
     if option("--records").exists() and not option("--records").is_dir():
         raise FedfeatError(f"--records {option('--records')}: this is not a folder; name one, it is made if need be")
+    if not option("--records").name:  # "", or the folder one stands in: records would lie among other files
+        raise FedfeatError(f"--records {option('--records')}: name a folder of its own; it is made if need be")
     if option("--records").resolve() == COMMITTED and not option("--list"):
         raise FedfeatError(
             f"--records {option('--records')}: the committed records let no run be skipped, and no run replaces them; "

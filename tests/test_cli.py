@@ -348,3 +348,26 @@ def test_a_mistake_in_the_options_ends_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert caught.value.code == 2
     assert line.startswith(f"fedfeat: {says}")
+
+
+@pytest.mark.parametrize("command", ["publish", "canaries"])
+def test_a_readme_that_is_no_board_is_never_replaced(
+    here: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    _store(here / "runs", _record())
+    (here / "README.md").write_text("# My project\n")
+    assert fedfeat.cli.main([command, "--records", "runs", "--to", "."]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fedfeat: README.md: not a board that `fedfeat publish` wrote")
+    assert (here / "README.md").read_text() == "# My project\n"
+    assert not (here / "records").exists() and not (here / "canaries.json").exists()
+
+
+@pytest.mark.parametrize("option", ["--to=", "--records="])
+def test_a_folder_left_empty_is_not_the_present_one(
+    here: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fedfeat.cli.main(["publish", option])
+    assert ended.value.code == 2
+    assert f"argument {option[:-1]}: it is left empty; name a folder" in capsys.readouterr().err

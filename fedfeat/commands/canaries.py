@@ -5,7 +5,7 @@ import argparse
 from fedfeat.commands.places import LEADERBOARD, RECORDS, Commands, add_folder
 from fedfeat.results import comparisons, staleness, store
 from fedfeat.results.files import write_together
-from fedfeat.results.publish import board_of
+from fedfeat.results.publish import board_of, require_own_board
 
 
 def add(commands: Commands) -> None:
@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it; raises FedfeatError."""
     from fedfeat import canaries  # here, so that other commands need no torch
 
+    require_own_board(arguments.to)
     cases = canaries.chosen(canaries.CANARIES, arguments.only)
     findings = canaries.watch(
         cases,

@@ -15,5 +15,11 @@ def add_folder(
 ) -> None:
     """Add an option that names a folder; `dest`: its name among the arguments if the option's own is a keyword."""
     command.add_argument(
-        option, dest=dest, type=Path, default=default, metavar="FOLDER", help=f"{meaning} (default: %(default)s)"
+        option, dest=dest, type=_folder, default=default, metavar="FOLDER", help=f"{meaning} (default: %(default)s)"
     )
+
+
+def _folder(text: str) -> Path:
+    if not text:  # an unset variable of a shell would become the folder one stands in
+        raise argparse.ArgumentTypeError("it is left empty; name a folder")
+    return Path(text)

@@ -122,6 +122,9 @@ def _read(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
         )
     if LABEL_PREFIX in frame.columns:
         raise FedfeatError(f"{path}: the column {LABEL_PREFIX!r} names no label; name it {LABEL_PREFIX}<name>")
+    for name in frame.columns:  # else a label would be ignored in silence
+        if re.match(rf"{LABEL_PREFIX[:-1]}\s*:", name, re.IGNORECASE) and not name.startswith(LABEL_PREFIX):
+            raise FedfeatError(f"{path}: column {name!r} is not a label as it is written; name it {LABEL_PREFIX}<name>")
     if not len(frame):
         raise FedfeatError(f"{path}: the manifest has no rows; add one row an image with its report")
     repeated = frame.columns[frame.columns.duplicated()]
@@ -192,13 +195,14 @@ def _require_own_images(path: Path, folder: Path, frame: pd.DataFrame) -> None:
 def _locate(path: Path, folder: Path, row: int, key: str) -> Path:
     try:
         place = (folder / key).resolve()
+        no_file = place.exists() and not place.is_file()  # reading a named pipe would wait for ever
     except (OSError, RuntimeError, ValueError) as error:  # a NUL; links in a circle (RuntimeError before Python 3.13)
-        raise _unreadable(path, row, key, str(error)) from error
+        raise _unreadable(path, row, key, getattr(error, "strerror", None) or str(error)) from error
     if not place.is_relative_to(folder):
         raise FedfeatError(
             f"{path}: row {row + 2}: image {key!r} lies outside the manifest's folder; use paths below it"
         )
-    if place.exists() and not place.is_file():  # reading a named pipe would wait for ever
+    if no_file:
         raise _unreadable(path, row, key, "it is no file")
     return place
 

@@ -32,7 +32,10 @@ def _by_group(
     after: dict[str, Tensor] = {}
     for group in ("image", "text", "head"):
         before = {key: value for key, value in global_state.items() if key.startswith(f"{group}.")}
-        after |= average(before, list(zip(models, weights(group), strict=True)))
+        found = list(weights(group))
+        if len(found) != len(models):
+            raise ValueError(f"weights returned {len(found)} weights of {group!r} for {len(models)} replies")
+        after |= average(before, list(zip(models, found, strict=True)))
     return after
 
 

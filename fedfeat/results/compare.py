@@ -68,10 +68,10 @@ def compare(
     """Return a comparison a record, in their order; `floor` and `tolerance` in points.
 
     Raises FedfeatError if there is no record, if none has a stored one (a comparison of nothing would always agree), or
-    if a limit is negative.
+    if a limit is not from 0 to 100.
     """
-    if floor < 0 or tolerance < 0:
-        raise FedfeatError(f"floor {floor} and tolerance {tolerance} are points of AUC from 0 to 100; use 0 or more")
+    if not (0 <= floor <= 100 and 0 <= tolerance <= 100):  # NaN is refused as well
+        raise FedfeatError(f"floor {floor:g} and tolerance {tolerance:g} must be points of AUC, from 0 to 100")
     by_id = {record.case_id: record for record in stored if record.status == "passed"}
     found = tuple(Comparison(record, by_id.get(record.case_id), floor, tolerance) for record in records)
     if not found:

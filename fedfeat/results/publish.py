@@ -10,7 +10,7 @@ from fedfeat.results.board import NOT_COMPARED, Table, sections
 from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.figures import curves, curves_name, is_own
-from fedfeat.results.files import write_together
+from fedfeat.results.files import read_text, write_together
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
 from fedfeat.results.staleness import Findings
@@ -42,13 +42,14 @@ def publish(runs: Path, to: Path, draws: int = DRAWS) -> Published:
     removed; no other file in `to`/figures is.
 
     Raises FedfeatError, and changes nothing, if there is no record, if a passed one was made on a tree that was not
-    clean, or if a record or sidecar on either side cannot be read.
+    clean, if a record or sidecar on either side cannot be read, or if `to`/README.md is no board.
     """
     found = store.read(runs)
     if not found:
         raise FedfeatError(
             f"{runs}: no records there; run `pytest benchmarks` first, or name the folder with --records"
         )
+    require_own_board(to)
     passed = tuple(record for record in found if record.status == "passed")
     _require_clean(runs, passed)
     target = to / "records"
@@ -97,6 +98,15 @@ def _compared(runs: Path, to: Path, copied: Sequence[Record], records: Iterable[
         records, lambda record: new(record) if record.case_id in own else published(record), draws
     )
     return found.filled_up(comparisons.read(to).among(records))
+
+
+def require_own_board(to: Path) -> None:
+    """Raise FedfeatError if the folder's README.md is somebody's own: a board would take its place."""
+    board = to / "README.md"
+    if board.exists() and not read_text(board).startswith(f"# Leaderboard\n\n{INTRO}"):
+        raise FedfeatError(
+            f"{board}: not a board that `fedfeat publish` wrote, and it would be lost; name another folder with --to"
+        )
 
 
 def _figure(table: Table) -> str:

@@ -134,6 +134,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
         "--dataset manifest --data {good} --records {good}",
         ["--records {good}", "not a folder"],
     ),
+    "records left empty": ("--dataset manifest --data {good} --records=", ["--records .: name a folder of its own"]),
     "records below a file": (
         "--dataset manifest --data {good} --records {good}/records",
         ["{good}/records: records cannot be written there", "name another folder by --records"],

@@ -246,6 +246,8 @@ SPLIT = "patient_id,image,report,label:Edema,split"
         ((HEADER, *ROWS, ROWS[1]), ("rows 3 and 6 are the same in every column", "remove one")),
         ((HEADER, *ROWS, "4,b.jpg,x,1,0"), ("rows 3 and 6", "image 'b.jpg' is of two patients, '2' and '4'")),
         ((HEADER, *ROWS, "4,./b.jpg,x,1,0"), ("rows 3 and 6", "image './b.jpg' is of two patients, '2' and '4'")),
+        ((HEADER, ROWS[0], f"4,{'n' * 300}.jpg,x,1,0"), ("row 3", "cannot be read (File name too long)")),
+        ((HEADER + ",Label:ICU", "1,a.png,x,1,0,1"), ("column 'Label:ICU' is not a label", "label:<name>")),
         (("patient_id,image,report,label:", GOOD), ("'label:' names no label", "label:<name>")),
     ],
 )

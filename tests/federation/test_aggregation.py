@@ -70,3 +70,8 @@ def test_a_client_without_rows_of_a_modality_weighs_nothing() -> None:
 def test_an_unknown_rule_is_named() -> None:
     with pytest.raises(FedfeatError, match="aggregation 'median' is unknown; the known ones are fedavg"):
         rule("median")
+
+
+def test_a_weight_too_few_is_told() -> None:
+    with pytest.raises(ValueError, match="weights returned 1 weights of 'image' for 2 replies"):
+        fedavg(BEFORE, REPLIES, lambda replies, group: [1.0])

@@ -29,8 +29,9 @@ def test_the_two_tiers(stored: list[Record], auc: float, verdict: str) -> None:
 def test_limits_are_the_callers(stored: list[Record]) -> None:
     (found,) = compare([replace(stored[0], macro_auc=0.70)], stored, floor=11, tolerance=10.5)
     assert found.verdict == "agrees"
-    with pytest.raises(FedfeatError, match="use 0 or more"):
-        compare(stored, stored, floor=-1)
+    for limits in ({"floor": -1.0}, {"floor": float("nan")}, {"tolerance": float("inf")}):
+        with pytest.raises(FedfeatError, match="must be points of AUC, from 0 to 100"):
+            compare(stored, stored, **limits)
 
 
 def test_a_failed_case_fails_and_says_why(stored: list[Record]) -> None:

@@ -85,14 +85,7 @@ def train(
     """
     names = ("client", member.number, "round", ctx.round)
     restore(classifier, global_state)
-    ctx = replace(
-        ctx,
-        classifier=classifier,
-        shared=copied(ctx.shared, ctx.device),
-        own=copied(state.own, ctx.device),
-        public=member.public,
-        generator=torch_generator(seed, "fill", *names),
-    )
+    ctx = _at(member, state, classifier, ctx, torch_generator(seed, "fill", *names))
     studies = member.studies
     if type(imputer).pair is not Imputer.pair:
         with scoped(ctx.device, seed, "pair", *names), torch.no_grad():
@@ -136,19 +129,26 @@ def pretrain(
     """Let one client learn for a round of the method's pretraining; arguments and returns as in `train`."""
     restore(classifier, global_state)
     names = ("client", member.number, "pretraining round", ctx.round)
-    ctx = replace(
-        ctx,
-        classifier=classifier,
-        shared=copied(ctx.shared, ctx.device),
-        own=copied(state.own, ctx.device),
-        public=member.public,
-        generator=torch_generator(seed, "learn", *names),
-    )
+    ctx = _at(member, state, classifier, ctx, torch_generator(seed, "learn", *names))
     where = f"in round {ctx.round} of pretraining at client {member.number}"
     with scoped(ctx.device, seed, "learn", *names):
         upload, own, metrics = _learnt(imputer, imputer.learn(ctx, member.studies), where)
     reply = Reply(member.number, member.kind, _rows(member.studies), {}, upload, metrics)
     return reply, ClientState(state.optimizer, own)
+
+
+def _at(
+    member: Member, state: ClientState, classifier: Classifier, ctx: Context, generator: torch.Generator
+) -> Context:
+    """Return the round's context as it is at one client, with copies of the method's tensors."""
+    return replace(
+        ctx,
+        classifier=classifier,
+        shared=copied(ctx.shared, ctx.device),
+        own=copied(state.own, ctx.device),
+        public=member.public,
+        generator=generator,
+    )
 
 
 def _rows(studies: Studies) -> dict[str, int]:

@@ -115,7 +115,9 @@ def federate(
     states = {member.number: ClientState(own=own) for member in members}
     global_state: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
     scores = [_score(classifier, imputer, _context(classifier, shared, training, 0, seed), validation)]
-    pretraining, states = _pretrain(classifier, imputer, members, states, shared, validation, training, seed)
+    pretraining, states = _pretrain(
+        classifier, global_state, imputer, members, states, shared, validation, training, seed
+    )
     shared = pretraining.shared
     best, best_state, best_shared = 0, client.copied(global_state, CPU), shared
     history: list[dict[str, float]] = []
@@ -159,6 +161,7 @@ def federate(
 
 def _pretrain(
     classifier: Classifier,
+    start: State,
     imputer: Imputer,
     members: Sequence[Member],
     states: Mapping[int, ClientState],
@@ -167,8 +170,10 @@ def _pretrain(
     training: Training,
     seed: int,
 ) -> tuple[Pretraining, dict[int, ClientState]]:
-    """Run the method's rounds before the classifier's; return how they went, and what the clients keep."""
-    start: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
+    """Run the method's rounds before the classifier's; return how they went, and what the clients keep.
+
+    `start` is the global model, which stays as it is.
+    """
     states = dict(states)
     found, least = Pretraining(shared), math.inf
     for number in range(1, imputer.pretrain_rounds(training) + 1):
@@ -185,7 +190,7 @@ def _pretrain(
             if member.kind != SERVER:
                 traffic[member.number] = Traffic(0, size_of(reply.method), 0, size_of(sent))
         shared = imputer.merge(shared, replies, number)
-        client.restore(classifier, start)
+        client.restore(classifier, start)  # whatever the method did to it
         with scoped(ctx.device, 0, "evaluation"), torch.no_grad():
             evaluation = replace(_context(classifier, shared, training, number, seed), phase="pretrain")
             loss = imputer.validation_loss(evaluation, validation)
@@ -204,7 +209,6 @@ def _pretrain(
             traffic,
         )
         least = min(least, math.inf if loss is None else loss)
-    client.restore(classifier, start)
     return found, states
 
 

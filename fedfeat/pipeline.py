@@ -1,5 +1,6 @@
 """A case from its name to its result: the whole road, top to bottom."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,12 +25,14 @@ from fedfeat.federation.rounds import Outcome, Pretraining, Progress
 from fedfeat.imputers.base import Context, Imputer
 from fedfeat.machine import fixed, graphics_card, peak_memory_mb
 from fedfeat.models.classifier import Classifier
+from fedfeat.models.counting import parameter_count
 from fedfeat.plan import Plan, Resources, plan, public_rows
 from fedfeat.randomness import scoped
 from fedfeat.results.record import Record
 from fedfeat.results.store import TestSet
 
 INITIALISATION = "initialisation"
+_KIND_LACKING = {"text": "image", "image": "text"}  # what is missing: which kind of client lacks it
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         best_round=outcome.best_round,
         history=[dict(entry) for entry in outcome.history],
         pretraining=_pretraining(plan, outcome.pretraining),
+        **_description(plan, ctx, validation),
         samples_per_second=round(outcome.rows_trained / sum(entry["seconds"] for entry in outcome.history), 1),
         peak_memory_mb=peak_memory_mb(plan.device),
         test_rows=len(test),
@@ -147,7 +151,7 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         test_set=test_set.digest(),
         **_head_norms(classifier),
         **_traffic(plan, outcome),
-        **_costs(plan, classifier, ctx, outcome),
+        **_costs(plan, classifier, ctx, outcome, members),
     )
     architecture = {number: cost.analytic_bytes(classifier, held) for number, held in outcome.modalities.items()}
     return Result(
@@ -250,21 +254,43 @@ def _pretraining(plan: Plan, pretraining: Pretraining) -> dict[str, Any]:
     }
 
 
-def _costs(plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome) -> dict[str, Any]:
-    counted = {"classifier": cost.classifier_macs(classifier, plan.preset.image_size, plan.preset.report_length)}
+def _description(plan: Plan, ctx: Context, validation: Studies) -> dict[str, Any]:
+    """Return what the method tells of itself; raise TypeError or ValueError for what no record can hold."""
+    name = plan.imputer.name
+    with scoped(ctx.device, plan.case.seed, "describe"), torch.no_grad():
+        told = plan.imputer.describe(replace(ctx, phase="eval"), validation)
+    if not (isinstance(told, tuple) and len(told) == 2 and isinstance(told[0], Mapping)):
+        raise TypeError(f"method {name}: describe must return (numbers, samples), a mapping and a sequence")
+    numbers = {key: float(value) for key, value in told[0].items()}
+    wrong = [key for key, value in numbers.items() if not math.isfinite(value)]
+    if wrong:
+        raise ValueError(f"method {name}: describe returned {numbers[wrong[0]]} as {wrong[0]!r}; numbers are finite")
+    samples = [{str(key): str(value) for key, value in sample.items()} for sample in told[1]]
+    return {"method_numbers": numbers, "samples": samples if plan.prepared.table.synthetic else []}
+
+
+def _costs(
+    plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome, members: Sequence[Member]
+) -> dict[str, Any]:
+    counted = {"classifier": cost.classifier_cost(classifier, plan.preset.image_size, plan.preset.report_length)}
     for missing in _to_fill(plan):
         _try_to_fill(plan.imputer, ctx, missing)
-        if type(plan.imputer).fill is not Imputer.fill:  # what only pairs costs something, but not there
-            counted[f"fill_{missing}"] = cost.fill_macs(plan.imputer, ctx, missing)
+        lacking = [member for member in members if member.kind == _KIND_LACKING[missing]]
+        if lacking:
+            there = replace(ctx, phase="eval", public=lacking[0].public)
+            filling = cost.filling_cost(plan.imputer, there, lacking[0].studies, missing)
+            counted |= {} if filling is None else {f"fill_{missing}": filling}
+    of_fillings = {name: one.parameters for name, one in counted.items() if name != "classifier"}
     return {
         "parameters": {
-            "classifier": cost.parameter_count(classifier),
+            "classifier": parameter_count(classifier),
             "method": sum(tensor.numel() for tensor in outcome.shared.values()),
+            **{name: number for name, number in of_fillings.items() if number is not None},
         },
         "macs": {
-            name: counted[name].count if name in counted else None for name in ("classifier", "fill_image", "fill_text")
+            name: counted[name].macs if name in counted else None for name in ("classifier", "fill_image", "fill_text")
         },
-        "unsupported_ops": {name: dict(macs.unsupported) for name, macs in counted.items()},
+        "unsupported_ops": {name: dict(one.unsupported) for name, one in counted.items()},
     }
 
 
@@ -273,7 +299,7 @@ def _to_fill(plan: Plan) -> list[str]:
     if plan.imputer.nothing_missing:
         return []
     kinds = {client.kind for client in plan.partition.clients if plan.imputer.takes_part(client.kind)}
-    return [missing for missing, kind in (("text", "image"), ("image", "text")) if kind in kinds]
+    return [missing for missing, kind in _KIND_LACKING.items() if kind in kinds]
 
 
 def _try_to_fill(imputer: Imputer, ctx: Context, missing: str) -> None:

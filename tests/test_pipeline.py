@@ -175,6 +175,8 @@ def test_a_record_is_complete_and_goes_through_json(resources: Resources, tmp_pa
         "marks",
         "holds",
         "pretraining",
+        "method_numbers",
+        "samples",
         "notes",
     }  # there is no commit outside a checkout
     assert record.status == "passed"
@@ -267,6 +269,46 @@ def test_a_method_of_the_user_is_run_with_its_parameters(resources: Resources, t
     assert not np.array_equal(zero.scores, other.scores)
     assert (same.record.params, other.record.params) == ({"value": 0.0}, {"value": 0.5})
     assert (same.record.title, same.record.key != other.record.key) == ("My own", True)
+
+
+TELLING = """
+    def cost(self, ctx, studies, missing):
+        from fedfeat.models.counting import Cost
+        assert ctx.phase == "eval" and studies.modalities != ("image", "text") and missing not in studies.modalities
+        return Cost(1000 + len(studies), parameters=7, unsupported={"mine": 1})
+
+    def describe(self, ctx, studies):
+        assert ctx.phase == "eval" and studies.modalities == ("image", "text")
+        return {"rows": len(studies)}, [{"real": studies.reports[0], "made": "nothing"}]
+"""
+
+
+def test_what_a_method_tells_of_itself_stands_in_the_record(resources: Resources, tmp_path: Path) -> None:
+    mine = replace(resources, imputer=imputer(tmp_path, "return features", TELLING.strip()), smoke=True)
+    record = run(of_manifest("mine"), mine).record
+    assert record.macs["fill_text"] == 1000 + next(one["rows"] for one in record.clients if one["kind"] == "image")
+    assert (record.parameters["fill_text"], record.parameters["fill_image"]) == (7, 7)
+    assert record.unsupported_ops["fill_image"] == {"mine": 1}
+    assert record.method_numbers == {"rows": 8}
+    assert record.samples == [], "of patients' data, nothing that is made of them may stand in a record"
+    case = Case("mine", "homogeneous", "8:0:2", SEED)
+    (sample,) = run(case, replace(mine, data=None)).record.samples
+    assert sample["made"] == "nothing"
+    assert len(sample["real"].split()) > 3
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        ("{}", "TypeError: method mine: describe must return (numbers, samples)"),
+        ("{'a': float('nan')}, []", "ValueError: method mine: describe returned nan as 'a'"),
+    ],
+)
+def test_what_no_record_can_hold_is_named(resources: Resources, tmp_path: Path, told: str, error: str) -> None:
+    path = imputer(tmp_path, "return features", f"def describe(self, ctx, studies):\n        return {told}")
+    with pytest.raises(CaseFailed) as caught:
+        run(of_manifest("mine"), replace(resources, imputer=path, smoke=True))
+    assert str(caught.value).startswith(error)
 
 
 def test_a_parameter_reaches_the_method_and_the_id(resources: Resources) -> None:

@@ -71,6 +71,18 @@ class Studies:
             rows=self.rows[index],
         )
 
+    def only(self, modality: str) -> "Studies":
+        """Return the same rows without the other modality."""
+        kept = {name: mask if name == modality else torch.zeros_like(mask) for name, mask in self.present.items()}
+        with_text = modality == "text"
+        return replace(
+            self,
+            images=None if with_text else self.images,
+            tokens=self.tokens if with_text else None,
+            reports=self.reports if with_text else None,
+            present=kept,
+        )
+
     def paired(self, images: Tensor | None = None, tokens: Tensor | None = None) -> "Studies":
         """Return the studies with raw inputs in the rows that lack them; rows that have their own keep it.
 

@@ -1,46 +1,16 @@
-"""What a method costs: parameters and multiply-accumulates by fvcore, bytes by counting."""
+"""What a case costs: the classifier's and the method's operations, and bytes by counting."""
 
-import warnings
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from fedfeat.data.prepare import MODALITIES
+from fedfeat.data.prepare import MODALITIES, Studies
 from fedfeat.imputers.base import Context, Imputer
 from fedfeat.models.classifier import Classifier
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", FutureWarning)  # importing it calls a function that torch deprecates
-    from fvcore.nn import FlopCountAnalysis
+from fedfeat.models.counting import Cost, count, parameter_count
 
 BYTES = 4  # of a float32
-
-
-@dataclass(frozen=True)
-class Macs:
-    """Multiply-accumulates (what fvcore calls FLOPs) of one call, and the operators that fvcore does not count.
-
-    `count` is None if torch cannot trace the call, which fvcore needs.
-    """
-
-    count: int | None
-    unsupported: Mapping[str, int]
-
-
-def macs(module: nn.Module, inputs: tuple[Tensor, ...]) -> Macs:
-    """Count one call of `module`, in evaluation mode.
-
-    Gradients stay enabled: without them the fused attention hides its operators, and too few are counted.
-    """
-    module.eval()
-    with torch.enable_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        analysis = FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analysis.tracer_warnings("none")
-        return Macs(int(analysis.total()), dict(Counter(analysis.unsupported_ops())))
 
 
 class _Predict(nn.Module):
@@ -67,29 +37,36 @@ class _Fill(nn.Module):
         return self.imputer.fill(self.ctx, features, self.present, None)[self.missing]
 
 
-def classifier_macs(classifier: Classifier, image_size: int, tokens: int) -> Macs:
+def classifier_cost(classifier: Classifier, image_size: int, tokens: int) -> Cost:
     """Count one row with both modalities, the report at its full length."""
     device = classifier.head.weight.device
     inputs = (
         torch.zeros(1, 1, image_size, image_size, device=device),
         torch.ones(1, tokens, dtype=torch.int32, device=device),
     )
-    return macs(_Predict(classifier), inputs)
+    return count(_Predict(classifier), inputs)
 
 
-def fill_macs(imputer: Imputer, ctx: Context, missing: str) -> Macs:
+def filling_cost(imputer: Imputer, ctx: Context, studies: Studies, missing: str) -> Cost | None:
+    """Return what giving one row the modality `missing` costs: as the method says, or else as `fill` is counted.
+
+    None: the method only pairs, and does not say. `studies` are those of a client that lacks the modality.
+    """
+    said = imputer.cost(ctx, studies, missing)
+    if said is not None or type(imputer).fill is Imputer.fill:
+        return said
+    return fill_cost(imputer, ctx, missing)
+
+
+def fill_cost(imputer: Imputer, ctx: Context, missing: str) -> Cost:
     """Count the filling of one row that lacks `missing` and has the other modality, at evaluation."""
-    # The input asks for a gradient, since what the method holds does not: see `macs` for why one must.
+    # The input asks for a gradient, since what the method holds does not: see `count` for why one must.
     available = torch.full((1, ctx.dims.features), ctx.dims.features**-0.5, device=ctx.device, requires_grad=True)
     try:
-        return macs(_Fill(imputer, replace(ctx, phase="eval"), missing), (available,))
+        counted = count(_Fill(imputer, replace(ctx, phase="eval"), missing), (available,))
     except Exception:  # a method may do what torch cannot trace or fvcore cannot count; its other results still count
-        return Macs(None, {"fill cannot be traced": 1})
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Return the number of parameters of a module."""
-    return sum(parameter.numel() for parameter in module.parameters())
+        return Cost(None, None, {"fill cannot be traced": 1})
+    return replace(counted, parameters=None)  # what the method holds is not the module's
 
 
 def analytic_bytes(classifier: Classifier, modalities: tuple[str, ...]) -> int:

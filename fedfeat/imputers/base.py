@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fedfeat.data.prepare import Studies
 from fedfeat.models.classifier import Classifier
+from fedfeat.models.counting import Cost
 from fedfeat.models.training import Training
 
 State = Mapping[str, Tensor]  # tensors by name
@@ -44,7 +45,7 @@ class Context:
         phase: "pretrain", "train" or "eval".
         round: 1 to the number of rounds; 0: before the first.
         public: the public studies, with both modalities, on `device`, if the method asks for them (`Imputer.public`);
-            None otherwise, and at evaluation.
+            None otherwise, and in `fill` and `describe` at evaluation.
         tokenized: reports -> (n, T) int32 ids for the text encoder, on the CPU (`Prepared.tokenized`); None where no
             text can come about.
         generator: the CPU generator to draw from.
@@ -214,6 +215,33 @@ class Imputer:
     def dispatches(self, kind: str, phase: Phase, round: int) -> bool:
         """Return whether `shared` is sent to clients of this kind in this round; `ctx.shared` is empty where not."""
         return True
+
+    def cost(self, ctx: Context, studies: Studies, missing: str) -> Cost | None:
+        """Return what giving one row the modality `missing` costs, each time it is done; once, after the last round.
+
+        Args:
+            ctx: of the model that is tested, with the public studies if the method asks for them.
+            studies: of one of the clients that lack the modality, on the device.
+            missing: "image" or "text".
+
+        Returns:
+            None (the default): `fill` is counted by fvcore, and how many parameters it uses is not known. A method
+            that does its work elsewhere, or whose networks are known, says it here (`fedfeat.models.counting.count`).
+        """
+        return None
+
+    def describe(self, ctx: Context, studies: Studies) -> tuple[Mapping[str, float], Sequence[Mapping[str, str]]]:
+        """Return what else a record should tell of the method's last state; once, after the last round, on the server.
+
+        Args:
+            ctx: of the model that is tested.
+            studies: the validation rows, with both modalities, on the device.
+
+        Returns:
+            Finite numbers by name, and samples of what the method makes, such as texts, each a few strings by name.
+            Samples stand in records of synthetic data only: what is made of patients' data is not to be published.
+        """
+        return {}, []
 
     def applies(self, kinds: Sequence[str]) -> str | None:
         """Return why the method cannot be run with clients of these kinds, or None."""

@@ -6,14 +6,17 @@ modality beside that study's other one. The server trains on the public studies 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from fedfeat.data.augment import scaled
 from fedfeat.data.prepare import MODALITIES, Studies
 from fedfeat.imputers.base import Context, Imputer, Reply, State
+from fedfeat.models.counting import Cost, count
 
+_OTHER = {"image": "text", "text": "image"}
 _ROWS_AT_A_TIME = 1024
 """Of a client's: their distances to all public studies are in memory together."""
 
@@ -43,20 +46,28 @@ class CarMfl(Imputer):
         if not lacking:
             return studies, ctx.own
         assert ctx.public is not None  # the engine gives it to whoever asks for it
-        size = ctx.training.evaluation_batch_size
-        own, public = (ctx.classifier.features(held, size) for held in (studies, ctx.public))
-        of_text, of_images = (
-            retrieved(own[name], public[name], _findings(studies), _findings(ctx.public), self.nearest)
-            for name in MODALITIES
-        )
-        assert ctx.public.images is not None and ctx.public.tokens is not None
-        return (
-            studies.paired(
-                images=ctx.public.images[of_images] if "image" in lacking else None,
-                tokens=ctx.public.tokens[of_text] if "text" in lacking else None,
-            ),
-            ctx.own,
-        )
+        given = {name: _raw(ctx.public, name)[self._chosen(ctx, studies, ctx.public, name)] for name in lacking}
+        return studies.paired(images=given.get("image"), tokens=given.get("text")), ctx.own
+
+    def _chosen(self, ctx: Context, studies: Studies, public: Studies, missing: str) -> Tensor:
+        """Return the number of the public study for every row, by the modality that is not missing."""
+        by, size = _OTHER[missing], ctx.training.evaluation_batch_size
+        own, theirs = (ctx.classifier.features(held.only(by), size)[by] for held in (studies, public))
+        return retrieved(own, theirs, _findings(studies), _findings(public), self.nearest)
+
+    def cost(self, ctx: Context, studies: Studies, missing: str) -> Cost:
+        """Count one row's retrieval in a round: its encoding, its share of the public studies', and the distances.
+
+        The parameters are those of the encoder, which the client has anyway. What training on the pair costs beyond
+        training on a filled feature, a pass through the other encoder, is not in it.
+        """
+        assert ctx.public is not None
+        by = _OTHER[missing]
+        row = _raw(studies, by)[:1]
+        encoded = count(ctx.classifier.get_submodule(by), (scaled(row) if by == "image" else row,))
+        assert encoded.macs is not None  # fvcore has counted it in the classifier
+        encodings = encoded.macs + encoded.macs * len(ctx.public) // len(studies)
+        return replace(encoded, macs=encodings + len(ctx.public) * ctx.dims.features)
 
     def weights(self, replies: Sequence[Reply], group: str) -> Sequence[float]:
         """Return the shares of rows; for an encoder a softmax of them, those of noisy clients made smaller before."""
@@ -97,6 +108,13 @@ def jaccard(first: Tensor, second: Tensor) -> Tensor:
     """Return the Jaccard similarity of sets of labels, (..., labels) bool each, broadcast; 1 for two empty ones."""
     both, either = (first & second).sum(-1), (first | second).sum(-1)
     return torch.where(either > 0, both / either.clamp(min=1), 1.0)
+
+
+def _raw(studies: Studies, name: str) -> Tensor:
+    """Return the array of a modality that the studies hold."""
+    raw = studies.images if name == "image" else studies.tokens
+    assert raw is not None
+    return raw
 
 
 def _findings(studies: Studies) -> Tensor:

@@ -82,7 +82,14 @@ class Record:
     """Of a method that learns in rounds of its own before the classifier's: their history, the best of them, and bytes
     up and down in one of them, by client; empty for others."""
 
+    method_numbers: Mapping[str, float] = field(default_factory=dict)
+    """What the method tells of its last state, such as how good the reports are that it writes."""
+    samples: list[dict[str, str]] = field(default_factory=list)
+    """What the method makes, such as reports; of synthetic data only."""
+
     parameters: Mapping[str, int] = field(default_factory=dict)
+    """"classifier"; "method": the tensors that the server dispatches for it; "fill_image", "fill_text": of the networks
+    that fill, where the method says so."""
     macs: Mapping[str, float | None] = field(default_factory=dict)
     """Multiply-accumulates for one study, a part of the model; None where a method cannot fill that modality."""
     unsupported_ops: Mapping[str, Any] = field(default_factory=dict)

@@ -32,6 +32,7 @@ def render(record: Record, test_set: TestSet | None = None, encoding: str = "utf
         _block("Scores on the test rows, in points (0 to 100)", _pairs(_scores(record))),
         _block("AUC by label, in points", _labels(record, test_set)),
         _block("Rounds", _rounds(record, _can_encode(SPARKS, encoding))),
+        _block("The method", [*_pairs(_told(record)), *_samples(record)]),
         _block("Clients (1 MB = 1,000,000 bytes, in one round)", _clients(record)),
         _block("Costs", _pairs(_costs(record))),
         _block("Run", _pairs(_run(record))),
@@ -129,6 +130,24 @@ def _rounds(record: Record, sparks: bool) -> list[str]:
     if rows:
         lines += _table(["round", "AUC", *map(_plain, metrics), "seconds"], rows, left=0)
         lines.append(f"{INDENT}* best round by validation AUC: its model is tested; 0: the untrained model")
+    return lines
+
+
+def _told(record: Record) -> list[tuple[str, str]]:
+    """Return how the method's own rounds went, and its numbers."""
+    history = record.pretraining.get("history", [])
+    best = record.pretraining.get("best_round")
+    losses = [entry["validation_loss"] for entry in history if "validation_loss" in entry]
+    went = f"{_count(len(history), 'round')} before the classifier's, best: round {best}" if history else ""
+    if losses:
+        went += f"; validation loss {_value(losses[0])} to {_value(losses[-1])}"
+    return [("learns", went), ("numbers", ", ".join(f"{k} {v:.4g}" for k, v in record.method_numbers.items()))]
+
+
+def _samples(record: Record) -> list[str]:
+    lines: list[str] = []
+    for sample in record.samples:
+        lines += _pairs(sample.items())
     return lines
 
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from fedfeat import presets
-from fedfeat.evaluation.cost import analytic_bytes, classifier_macs, fill_macs, macs, parameter_count
+from fedfeat.evaluation.cost import analytic_bytes, classifier_cost, fill_cost
 from fedfeat.imputers.base import Context, Imputer
 from fedfeat.imputers.uniform import Uniform
 from fedfeat.imputers.zero import Zero
 from fedfeat.models.classifier import Classifier, keys_of
+from fedfeat.models.counting import count, parameter_count
 
 PAPER = presets.get("paper")
 
@@ -68,15 +69,15 @@ def test_the_count_is_that_of_the_floats_with_these_keys(
 
 def test_the_papers_model_has_its_macs() -> None:
     with torch.random.fork_rng():
-        counted = classifier_macs(Classifier(PAPER.encoders, 14), PAPER.image_size, PAPER.report_length)
-    assert counted.count is not None
-    assert round(counted.count / 1e9, 3) == 14.994
+        counted = classifier_cost(Classifier(PAPER.encoders, 14), PAPER.image_size, PAPER.report_length)
+    assert counted.macs is not None
+    assert round(counted.macs / 1e9, 3) == 14.994
     assert not {"aten::linear", "aten::addmm", "aten::matmul", "aten::_convolution"} & set(counted.unsupported)
 
 
 def test_more_pixels_and_more_tokens_cost_more(make_classifier: Callable[..., Classifier]) -> None:
     classifier = make_classifier()
-    small, wide, long = (classifier_macs(classifier, *sizes).count for sizes in ((32, 16), (64, 16), (32, 32)))
+    small, wide, long = (classifier_cost(classifier, *sizes).macs for sizes in ((32, 16), (64, 16), (32, 32)))
     assert small is not None
     assert wide is not None
     assert long is not None
@@ -85,30 +86,30 @@ def test_more_pixels_and_more_tokens_cost_more(make_classifier: Callable[..., Cl
 
 
 def test_a_linear_layer_by_hand() -> None:
-    counted = macs(nn.Sequential(nn.Linear(10, 7), nn.Sigmoid()), (torch.rand(3, 10),))
-    assert counted.count == 3 * 10 * 7
+    counted = count(nn.Sequential(nn.Linear(10, 7), nn.Sigmoid()), (torch.rand(3, 10),))
+    assert counted.macs == 3 * 10 * 7
     assert counted.unsupported == {"aten::sigmoid": 1}
 
 
 def test_fused_attention_hides_nothing_even_without_gradient() -> None:
     layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
     with torch.no_grad():
-        counted = macs(layer, (torch.rand(1, 1, 16),))
+        counted = count(layer, (torch.rand(1, 1, 16),))
         assert not torch.is_grad_enabled()
-    assert counted.count is not None
-    assert counted.count >= 4 * 16 * 16 + 2 * 16 * 32  # projections in and out, and the feed-forward part
+    assert counted.macs is not None
+    assert counted.macs >= 4 * 16 * 16 + 2 * 16 * 32  # projections in and out, and the feed-forward part
 
 
 @pytest.mark.parametrize("method", [Zero(), Uniform()])
 @pytest.mark.parametrize("missing", ["image", "text"])
 def test_simple_filling_costs_no_multiplication(ctx: Context, method: Imputer, missing: str) -> None:
-    assert fill_macs(method, ctx, missing).count == 0
+    assert fill_cost(method, ctx, missing).macs == 0
 
 
 def test_filling_is_counted_for_one_row(ctx: Context) -> None:
     layer = nn.Linear(16, 16).requires_grad_(False)
-    assert fill_macs(Filler(layer), ctx, "text").count == 16 * 16
-    assert fill_macs(Filler(layer), ctx, "image").count == 0  # nothing of it is needed there
+    assert fill_cost(Filler(layer), ctx, "text").macs == 16 * 16
+    assert fill_cost(Filler(layer), ctx, "image").macs == 0  # nothing of it is needed there
 
 
 def test_filling_is_counted_at_evaluation(ctx: Context) -> None:
@@ -120,7 +121,7 @@ def test_filling_is_counted_at_evaluation(ctx: Context) -> None:
             return super().fill(ctx, *arguments)  # type: ignore[arg-type]
 
     assert ctx.phase == "train"
-    fill_macs(Noting(), ctx, "text")
+    fill_cost(Noting(), ctx, "text")
     assert set(phases) == {"eval"}
 
 
@@ -133,8 +134,8 @@ def test_filling_is_counted_at_evaluation(ctx: Context) -> None:
     ids=["numpy", "vector"],
 )
 def test_a_fill_that_cannot_be_counted_has_no_count(ctx: Context, way: Callable[[Tensor], Tensor]) -> None:
-    counted = fill_macs(Filler(way), ctx, "text")
-    assert counted.count is None
+    counted = fill_cost(Filler(way), ctx, "text")
+    assert counted.macs is None
     assert counted.unsupported == {"fill cannot be traced": 1}
 
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from fedfeat.data.augment import scaled
 from fedfeat.data.prepare import Prepared, Studies
 from fedfeat.federation.client import SERVER, ClientState, Member, train
 from fedfeat.federation.rounds import federate
 from fedfeat.imputers.base import Context, Reply
 from fedfeat.imputers.car_mfl import CarMfl, jaccard, retrieved
 from fedfeat.models.classifier import Classifier
+from fedfeat.models.counting import count
 from fedfeat.models.training import Training
 
 PATIENTS = {"train": 12, "validate": 4, "test": 1}
@@ -160,3 +162,32 @@ def test_the_server_trains_as_a_member_and_sends_nothing(
 
     with_it, without = run(True), run(False)
     assert not torch.equal(with_it["head.weight"], without["head.weight"])
+
+
+@pytest.mark.parametrize(("holds", "lacking"), [("image", "text"), ("text", "image")])
+def test_a_retrieval_costs_encodings_and_distances(
+    prepared: Prepared,
+    make_classifier: Callable[..., Classifier],
+    make_context: Callable[..., Context],
+    holds: str,
+    lacking: str,
+) -> None:
+    ctx = replace(make_context(make_classifier()), public=prepared.hold(PUBLIC))
+    cost = CarMfl().cost(ctx, prepared.hold(np.arange(4), (holds,)), lacking)
+    studies = prepared.hold(np.arange(1), (holds,))
+    raw = scaled(studies.images) if holds == "image" else studies.tokens  # type: ignore[arg-type]
+    encoding = count(ctx.classifier.get_submodule(holds), (raw,)).macs  # type: ignore[arg-type]
+    assert encoding is not None
+    assert cost.macs == encoding + 8 * encoding // 4 + 8 * 16  # four rows share the encodings of eight studies
+
+
+def test_only_the_modality_that_is_compared_is_encoded(
+    prepared: Prepared,
+    make_classifier: Callable[..., Classifier],
+    make_context: Callable[..., Context],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    classifier = make_classifier()
+    ctx = replace(make_context(classifier), public=prepared.hold(PUBLIC))
+    monkeypatch.setattr(classifier.text, "forward", None)
+    assert CarMfl().pair(ctx, prepared.hold(np.arange(6), ("image",)))[0].modalities == ("image", "text")

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss, normalize
 
 from fedfeat.data.prepare import Prepared, Studies
-from fedfeat.evaluation.cost import fill_macs, macs, parameter_count
+from fedfeat.evaluation.cost import fill_cost
 from fedfeat.imputers.base import Context, Dims, Reply, State
 from fedfeat.imputers.fin import DIRECTIONS, FIN
 from fedfeat.models.classifier import Classifier
+from fedfeat.models.counting import count, parameter_count
 from fedfeat.models.encoders import EncoderNames, ImageEncoder
 from fedfeat.models.training import Training
 from fedfeat.randomness import torch_generator
@@ -78,7 +79,7 @@ def started(fin: FIN, dims: Dims, seed: int = 0) -> State:
 def test_one_direction_has_the_papers_size_and_macs() -> None:
     network = FIN().network(Dims(256, 14))
     assert parameter_count(network) == 6_320_640
-    assert macs(network, (torch.rand(1, 256),)).count == 6_314_496
+    assert count(network, (torch.rand(1, 256),)).macs == 6_314_496
 
 
 @pytest.mark.parametrize("missing", ["text", "image"])
@@ -88,7 +89,10 @@ def test_filling_one_row_costs_one_network(
     ctx = make_context(make_classifier(features=256))
     shared = started(FIN(), ctx.dims)
     assert sum(value.numel() for value in shared.values()) == 2 * 6_320_640
-    assert fill_macs(FIN(), replace(ctx, shared=shared), missing).count == 6_314_496
+    ctx = replace(ctx, shared=shared)
+    assert fill_cost(FIN(), ctx, missing).macs == 6_314_496
+    said = FIN().cost(ctx, paired_studies(3, 0), missing)
+    assert (said.macs, said.parameters) == (6_314_496, 6_320_640)
 
 
 def test_the_start_depends_on_the_generator_only() -> None:

@@ -11,8 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fedfeat import presets
 from fedfeat.data.prepare import MODALITIES, Prepared, Studies
-from fedfeat.evaluation.cost import parameter_count
 from fedfeat.models.classifier import Classifier, in_order, keys_of, masked_loss
+from fedfeat.models.counting import parameter_count
 
 PATIENTS = {"train": 5, "validate": 2, "test": 2}
 ROWS = np.arange(10)

@@ -13,6 +13,7 @@ from fedfeat.results.record import Record
 from fedfeat.results.significance import Difference
 
 MakeRecord = Callable[..., Record]
+OTHER_SIZES = "preset phantom has networks of other sizes; Table 3 counts the paper's"
 OVER_ZERO, OVER_UNIFORM, LEVEL, OVER_R2GEN, NAIVE_OVER_R2GEN, CAR_MFL, BYTES, MACS = range(8)
 TWO = ("homogeneous", "8:0:2")
 P = 0.002
@@ -121,7 +122,7 @@ def test_what_is_missing_is_said(judged: Any) -> None:
     assert found[OVER_UNIFORM] == Judged("", "undecided", "of 10: 10 missing; no records of uniform")
     assert found[OVER_R2GEN] == Judged("", "undecided", "no records of r2gen")
     assert "no records of car_mfl" in found[CAR_MFL].reason
-    assert found[BYTES] == Judged("", "undecided", "preset phantom has networks of other sizes")
+    assert found[BYTES] == Judged("", "undecided", OTHER_SIZES)
 
 
 @pytest.mark.parametrize(
@@ -130,10 +131,22 @@ def test_what_is_missing_is_said(judged: Any) -> None:
 def test_communication_is_a_ratio_of_parameters(
     make_record: MakeRecord, r2gen: float, fin: float, verdict: str
 ) -> None:
-    records = _costing(make_record, "parameters", "method", r2gen, fin)
+    records = _costing(make_record, "parameters", "fill_text", r2gen, fin)
     found = _judge_costs(records)[BYTES]
     assert found.verdict == verdict
     assert found.here.startswith(f"{r2gen / 1e6:.4g} M / {fin / 1e6:.4g} M = ")
+
+
+def test_one_direction_is_judged_and_both_are_shown(make_record: MakeRecord) -> None:
+    counts = {"r2gen": {"fill_text": 60_000_000}, "fin": {"fill_text": 6_000_000, "method": 12_000_000}}
+    records = [
+        make_record(method, seed, 0.5, preset="paper", parameters=count)
+        for method, count in counts.items()
+        for seed in range(3)
+    ]
+    found = _judge_costs(records)[BYTES]
+    assert found.verdict == "holds"
+    assert found.here == "60 M / 6 M = 10.0x; both directions are sent, 12 M: 5.0x"
 
 
 @pytest.mark.parametrize(("r2gen", "verdict"), [(6e9, "holds"), (5.9e9, "fails")])
@@ -144,9 +157,9 @@ def test_compute_is_a_ratio_of_operations(make_record: MakeRecord, r2gen: float,
 
 
 def test_networks_of_other_sizes_tell_nothing_about_the_papers_ratios(make_record: MakeRecord) -> None:
-    for field, key, place in (("parameters", "method", BYTES), ("macs", "fill_text", MACS)):
+    for field, key, place in (("parameters", "fill_text", BYTES), ("macs", "fill_text", MACS)):
         found = _judge_costs(_costing(make_record, field, key, 60e9, 6e6, preset="phantom"))[place]
-        assert found == Judged("", "undecided", "preset phantom has networks of other sizes")
+        assert found == Judged("", "undecided", OTHER_SIZES)
 
 
 def _costing(

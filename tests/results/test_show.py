@@ -129,6 +129,28 @@ def test_rounds_show_the_curve_the_losses_and_the_best(full: Record) -> None:
     ]
 
 
+def test_what_the_method_tells_of_itself_is_shown(make_record: MakeRecord) -> None:
+    history = [
+        {"round": 1, "seconds": 1.0, "validation_loss": 4.5},
+        {"round": 2, "seconds": 1.0, "validation_loss": 2.25, "token_loss": 2.0},
+    ]
+    record = make_record(
+        pretraining={"history": history, "best_round": 2, "bytes_up": {"0": 1}, "bytes_down": {"0": 1}},
+        method_numbers={"bleu4": 0.125, "distinct": 31.0},
+        samples=[{"real": "mild edema .", "written": "no edema ."}],
+    )
+    lines = show.render(record).splitlines()
+    start = lines.index("The method")
+    assert lines[start + 1 : start + 6] == [
+        "  learns       2 rounds before the classifier's, best: round 2; validation loss",
+        "               4.500 to 2.250",
+        "  numbers      bleu4 0.125, distinct 31",
+        "  real         mild edema .",
+        "  written      no edema .",
+    ]
+    assert "The method" not in show.render(make_record())
+
+
 def test_a_flat_curve_can_be_drawn(make_record: MakeRecord) -> None:
     assert "50.00 ▁▁ 50.00" in show.render(make_record(validation_auc=[0.5, 0.5]))
 

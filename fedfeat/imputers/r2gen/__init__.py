@@ -15,10 +15,12 @@ from torch import Tensor
 from fedfeat.data.augment import augment, scaled
 from fedfeat.data.prepare import Studies
 from fedfeat.imputers.base import Context, Dims, Imputer, Phase, Reply, State, average
+from fedfeat.imputers.r2gen.cost import macs_behind_trunk
 from fedfeat.imputers.r2gen.generation import generate
 from fedfeat.imputers.r2gen.network import END, PAPER, SMALL, R2Gen, preceding, token_loss
 from fedfeat.imputers.r2gen.trunks import patch_trunk
 from fedfeat.imputers.r2gen.vocabulary import Vocabulary, vocabulary, word_counts
+from fedfeat.models.counting import Cost, count, parameter_count
 from fedfeat.models.training import NamedAdam, Training, batches
 from fedfeat.randomness import scoped
 
@@ -168,6 +170,21 @@ class ReportGeneration(Imputer):
             ids = generate(network, images, self.length, self.beams).cpu().numpy()
             texts += [words.decode(row) for row in ids]
         return texts
+
+    def cost(self, ctx: Context, studies: Studies, missing: str) -> Cost:
+        """Count the writing of one report of full length, with the cache; the text encoder that reads it is not in it.
+
+        fvcore counts the trunk; what is behind it is known in closed form.
+        """
+        assert studies.images is not None
+        network, image = self._network(ctx), scaled(studies.images[:1])
+        trunk = count(network.trunk, (image,))
+        assert trunk.macs is not None  # it is the image encoder's, which is always counted
+        with torch.no_grad():
+            _, patches, width = network.trunk(image).shape
+        words = len(_unpacked(ctx.shared["words"]).words)
+        behind = macs_behind_trunk(network.sizes, width, patches, words, self.length, self.beams)
+        return Cost(trunk.macs + behind, parameter_count(network), trunk.unsupported)
 
     def _network(self, ctx: Context) -> R2Gen:
         """Return the network with the dispatched weights; before any were sent, with those that all start from.

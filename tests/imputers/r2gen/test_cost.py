@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from fedfeat.evaluation.cost import macs, parameter_count
 from fedfeat.imputers.r2gen.cost import macs_behind_trunk
 from fedfeat.imputers.r2gen.generation import Writing
 from fedfeat.imputers.r2gen.network import PAPER, R2Gen, Sizes
 from fedfeat.imputers.r2gen.trunks import patch_trunk
+from fedfeat.models.counting import count, parameter_count
 
 
 @pytest.mark.parametrize("words", [1, 760, 1015, 4000])
@@ -36,8 +36,8 @@ def test_the_closed_form_is_fvcores_count(
     with torch.device("meta"):
         network = R2Gen(nn.Identity(), patch_width, words, sizes)
     images = torch.zeros(1, patches, patch_width, device="meta")
-    counted = macs(Writing(network, length, beams, cached), (images,))
-    assert counted.count == macs_behind_trunk(sizes, patch_width, patches, words, length, beams, cached)
+    counted = count(Writing(network, length, beams, cached), (images,))
+    assert counted.macs == macs_behind_trunk(sizes, patch_width, patches, words, length, beams, cached)
     assert not {"aten::linear", "aten::addmm", "aten::matmul", "aten::bmm"} & set(counted.unsupported)
 
 
@@ -51,7 +51,7 @@ def test_table_3() -> None:
     with torch.device("meta"):
         network = R2Gen(trunk, width, 1015, PAPER)
     assert parameter_count(network) == 59_742_776
-    of_trunk = macs(trunk, (torch.zeros(1, 1, 224, 224),)).count
+    of_trunk = count(trunk, (torch.zeros(1, 1, 224, 224),)).macs
     assert of_trunk is not None
     assert of_trunk + macs_behind_trunk(PAPER, width, 49, 1015, 40, beams=3, cached=False) == 94_058_645_504
     assert of_trunk + macs_behind_trunk(PAPER, width, 49, 1015, 40, beams=3) == 8_400_238_592

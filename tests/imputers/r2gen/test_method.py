@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from fedfeat.data.augment import scaled
 from fedfeat.data.prepare import Prepared
 from fedfeat.federation.client import Member
 from fedfeat.federation.rounds import Outcome, federate
 from fedfeat.imputers import r2gen
 from fedfeat.imputers.base import Context, Reply, State
 from fedfeat.imputers.r2gen import ReportGeneration
+from fedfeat.imputers.r2gen.generation import Writing
 from fedfeat.imputers.r2gen.vocabulary import UNKNOWN
 from fedfeat.models.classifier import Classifier
+from fedfeat.models.counting import count
 from fedfeat.models.training import Training
 from fedfeat.randomness import torch_generator
 
@@ -114,6 +117,20 @@ def test_a_client_tells_counts_of_words_and_no_report(
     assert len(words) == len(upload["counts"]) == len(set(words))
     assert own == {}
     assert SHORT.learn(ctx, members[1].studies)[0] == {}
+
+
+def test_writing_costs_the_trunk_and_all_words(
+    members: list[Member], outcome: Outcome, make_classifier: Callable[..., Classifier], make_context: MakeContext
+) -> None:
+    ctx = make_context(make_classifier(), outcome.pretraining.shared)
+    network = SHORT._network(ctx)
+    one = members[1].studies
+    assert one.images is not None
+    whole = count(Writing(network, SHORT.length, SHORT.beams), (scaled(one.images[:1]),))
+    cost = SHORT.cost(ctx, one, "text")
+    assert (cost.macs, cost.parameters) == (whole.macs, whole.parameters)
+    sent = sum(value.numel() for key, value in outcome.shared.items() if key.startswith("network."))
+    assert cost.parameters is not None and sent > cost.parameters, "statistics are sent as well"
 
 
 def test_rounds_follow_the_classifiers(training: Training) -> None:

@@ -18,11 +18,13 @@ from fedfeat.data.partition import Counts
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, Result, execute
 from fedfeat.plan import CaseSkipped, Plan, Resources, plan
-from fedfeat.results import leaderboard, listing, pairing, store
+from fedfeat.results import leaderboard, listing, pairing, store, table3
 from fedfeat.results.bootstrap import QUICK_DRAWS
 from fedfeat.results.bounds import violations
 from fedfeat.results.comparisons import Comparisons
+from fedfeat.results.files import write_bytes
 from fedfeat.results.record import Record
+from fedfeat.results.table3 import Table3
 
 GROUPS = ("paper", "all")
 SELECTION = pytest.StashKey["Selection"]()
@@ -381,6 +383,39 @@ class _Progress:
             self._bar.update(number - self._bar.n)
 
 
+@pytest.fixture
+def keep_table3(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Callable[[Callable[[], Table3], str], Table3]:
+    """Return a function that makes Table 3 and writes it, unless one with this key stands in the records folder."""
+    selection = request.config.stash[SELECTION]
+    path = table3.path_in(selection.records)
+
+    def keep(make: Callable[[], Table3], key: str) -> Table3:
+        record_property("table3", key)
+        try:
+            former = table3.read(path) if selection.keeps_records and not selection.rerun else None
+        except FedfeatError:
+            former = None  # damaged: it is made anew
+        if former is not None and former.key == key:
+            pytest.skip(f"nothing changed: {path} stands (--rerun makes it again)")
+        made = make()
+        if selection.keeps_records:
+            try:
+                write_bytes(path, made.to_json().encode())
+            except OSError as error:
+                pytest.fail(f"{path}: cannot be written ({error.strerror}); name another --records", pytrace=False)
+        return made
+
+    return keep
+
+
+@pytest.fixture
+def resources(request: pytest.FixtureRequest) -> Resources:
+    """Return what the session's options say of the machine."""
+    return request.config.stash[SELECTION].resources
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the board of the session's cases, and write it beside the records."""
     selection = config.stash[SELECTION]
@@ -388,18 +423,21 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     properties = [pair for report in _reports(terminalreporter) for pair in report.user_properties]
     seen = {value for name, value in properties if name == "case_id"}
-    if not seen:
+    counted = any(name == "table3" for name, _ in properties)
+    if not seen and not counted:
         return
     try:
         records = store.read(selection.records)
+        costs = table3.read(table3.path_in(selection.records))
         comparisons = _comparisons(terminalreporter, selection.records, records)
-        leaderboard.write_board(selection.records, records, comparisons)
+        leaderboard.write_board(selection.records, records, comparisons, costs)
     except (FedfeatError, OSError) as error:
         terminalreporter.write_line(f"no board: {error}", red=True)
         return
     terminalreporter.section("leaderboard")
     own = [record for record in records if record.case_id in seen]
-    terminalreporter.write_line(leaderboard.render(own, comparisons=comparisons))
+    shown = costs if counted else None
+    terminalreporter.write_line(leaderboard.render(own, comparisons=comparisons, table3=shown))
     for replaced in sorted({str(value) for name, value in properties if name == "replaced"}):
         terminalreporter.write_line(f"replaced the record of {replaced}")
     terminalreporter.write_line(f"records and board: {selection.records.resolve()}")

@@ -34,6 +34,7 @@ _NOT_CORE = (
     "pretraining",
     "calibration.py",
     "rates.py",
+    "table3.py",
     "canaries.py",
     "cli.py",
     "commands",

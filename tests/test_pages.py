@@ -87,8 +87,8 @@ def test_the_arrays_of_the_sidecars_are_those_of_the_files() -> None:
 @pytest.mark.parametrize("page", [RUN, RECORD], ids=["run", "record"])
 def test_files_that_a_page_names_are_there(page: str) -> None:
     (drawing,) = _blocks(RUN, "mermaid")
-    named = set(re.findall(r"\b((?:fedfeat|benchmarks)/[a-z_/]+(?:\.py)?)", page))
-    named |= {f"fedfeat/{name}" for name in re.findall(r"\b([a-z_]+(?:/[a-z_]+)*\.py)", drawing)}
+    named = set(re.findall(r"\b((?:fedfeat|benchmarks)/[a-z0-9_/]+(?:\.py)?)", page))
+    named |= {f"fedfeat/{name}" for name in re.findall(r"\b([a-z0-9_]+(?:/[a-z0-9_]+)*\.py)", drawing)}
     assert len(named) > 10
     assert [name for name in sorted(named) if not (CHECKOUT / name).exists()] == []
 

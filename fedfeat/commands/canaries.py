@@ -3,7 +3,7 @@
 import argparse
 
 from fedfeat.commands.places import LEADERBOARD, RECORDS, Commands, add_folder
-from fedfeat.results import comparisons, staleness, store
+from fedfeat.results import comparisons, staleness, store, table3
 from fedfeat.results.files import write_together
 from fedfeat.results.publish import board_of, require_own_board
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         show=lambda canary: print(canaries.line(canary), flush=True),
     )
     published = store.read(arguments.to / "records")
-    text = board_of(published, findings, comparisons.read(arguments.to))
+    text = board_of(published, findings, comparisons.read(arguments.to), table3.read(arguments.to / table3.NAME))
     board = [(arguments.to / "README.md", text.encode())] if published else []
     write_together([(arguments.to / staleness.NAME, findings.to_json().encode()), *board])
     stale = sum(map(findings.is_stale, published))

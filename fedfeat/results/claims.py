@@ -156,8 +156,7 @@ class Cost:
     @property
     def paper(self) -> str:
         """What the paper's own figures give."""
-        dear, cheap = self.figures
-        return f"{_large(dear)} / {_large(cheap)} = {_ratio(dear / cheap)}"
+        return quotient(*self.figures)
 
     def judge(self, section: Section, comparisons: Comparisons) -> Judged:
         """Return what the section's records say to it; scores play no part."""
@@ -171,8 +170,8 @@ class Cost:
             lacking = [f"no {self.field} of {method} in the records" for method, cost in costs.items() if not cost]
             return Judged("", "undecided", ", ".join(lacking))
         both = self._cost(section, "fin", self.both_key) if self.both_key else None
-        here = f"{_large(dear)} / {_large(cheap)} = {_ratio(dear / cheap)}"
-        beside = f"; both directions are sent, {_large(both)}: {_ratio(dear / both)}" if both else ""
+        here = quotient(dear, cheap)
+        beside = f"; both directions are sent, {large(both)}: {ratio_text(dear / both)}" if both else ""
         return Judged(here + beside, "holds" if self.holds(dear, cheap) else "fails")
 
     def holds(self, dear: float, cheap: float) -> bool:
@@ -255,14 +254,21 @@ def _text(difference: Difference, result: Outcome, name: str) -> str:
     return f"{name} {difference.text} {MARKS[result.verdict]}".strip()
 
 
-def _large(value: float) -> str:
+def quotient(dear: float, cheap: float) -> str:
+    """Return two counts and how many times the first is the second."""
+    return f"{large(dear)} / {large(cheap)} = {ratio_text(dear / cheap)}"
+
+
+def large(value: float) -> str:
+    """Return a count with four digits and its unit, such as "59.74 M"."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.4g} {unit}"
     return f"{value:.4g}"
 
 
-def _ratio(value: float) -> str:
+def ratio_text(value: float) -> str:
+    """Return a ratio, such as "9.5x"."""
     return f"{value:,.0f}x" if value >= 100 else f"{value:.1f}x"
 
 

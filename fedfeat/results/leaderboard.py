@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tabulate import tabulate
-
 from fedfeat.results import claims
 from fedfeat.results.board import NOT_COMPARED, STALE, Axes, Row, Section, Table, sections
 from fedfeat.results.columns import COLUMNS, NOTHING, label, mean
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.files import write_bytes
+from fedfeat.results.markdown import markdown_table, plain
 from fedfeat.results.record import Record
 from fedfeat.results.significance import MARKS, shortage
+from fedfeat.results.table3 import Table3
+from fedfeat.results.table3 import blocks as table3_blocks
 
 BOARD = "leaderboard.md"
 
@@ -25,41 +26,45 @@ def render(
     figure: Callable[[Table], str] | None = None,
     stale: Callable[[Record], bool] = lambda record: False,
     comparisons: Comparisons = NOT_COMPARED,
+    table3: Table3 | None = None,
 ) -> str:
     """Return the board of all records; `intro` is a paragraph below its title.
 
     `figure` gives the address of a table's training curves; None: the board has no pictures. `stale` says which records
     the canaries no longer vouch for; their rows are marked. `comparisons` give intervals and the paper's claims; those
-    of other records are ignored.
+    of other records are ignored. `table3` stands below the records' tables.
     Raises FedfeatError if two records stand for the same case.
     """
     marked = (replace(one, marks=[*one.marks, STALE]) if stale(one) else one for one in records)
     found = sections(marked, comparisons)
     blocks = ["# Leaderboard", *([intro] if intro else [])]
-    if not found:
+    if not found and table3 is None:
         blocks.append("No records yet. Run `pytest benchmarks` to make some.")
     for section in found:
         blocks += _section(section, figure, comparisons)
+    blocks += table3_blocks(table3) if table3 else []
     if found:
         blocks += _legend([table for section in found for table in section.tables], comparisons.draws)
     return "\n\n".join(blocks) + "\n"
 
 
-def write_board(folder: Path, records: Iterable[Record], comparisons: Comparisons = NOT_COMPARED) -> Path:
+def write_board(
+    folder: Path, records: Iterable[Record], comparisons: Comparisons = NOT_COMPARED, table3: Table3 | None = None
+) -> Path:
     """Write the board of the records as `leaderboard.md` into a records folder, atomically; return its path."""
     path = folder / BOARD
-    write_bytes(path, render(records, comparisons=comparisons).encode())
+    write_bytes(path, render(records, comparisons=comparisons, table3=table3).encode())
     return path
 
 
 def _section(section: Section, figure: Callable[[Table], str] | None, comparisons: Comparisons) -> list[str]:
-    blocks = [f"## {_plain(_title(section.axes))}", _data_note(section.axes)]
+    blocks = [f"## {plain(_title(section.axes))}", _data_note(section.axes)]
     if len(section.tables) > 1:
         blocks += [f"### Mean macro AUC at a glance, {_data(section.axes)}", _overview(section)]
     for table in section.tables:
         blocks += _table(table)
         if figure:
-            name = _plain(f"{table.setup} {table.partition}, {_data(table.axes)}")
+            name = plain(f"{table.setup} {table.partition}, {_data(table.axes)}")
             blocks.append(f"![Validation macro AUC by round, {name}]({figure(table)})")
     return [*blocks, *_claims(section, comparisons), _provenance(section)]
 
@@ -86,10 +91,10 @@ def _data(axes: Axes) -> str:
 
 def _data_note(axes: Axes) -> str:
     if axes.synthetic:
-        return f"Synthetic data ({_plain(axes.dataset)}): not a result on MIMIC-CXR."
+        return f"Synthetic data ({plain(axes.dataset)}): not a result on MIMIC-CXR."
     if axes.paper_data:
         return f"Data: {axes.dataset}, tested on MIMIC-CXR."
-    return f"Data: {_plain(axes.dataset)}: not a result on MIMIC-CXR."
+    return f"Data: {plain(axes.dataset)}: not a result on MIMIC-CXR."
 
 
 def _overview(section: Section) -> str:
@@ -110,16 +115,16 @@ def _overview(section: Section) -> str:
         for present in sorted(cells.values(), key=order)
     ]
     headings = ["method", *(f"{table.setup} {table.partition}" for table in section.tables)]
-    return _markdown(headings, rows, ["left", *("right" for _ in places)])
+    return markdown_table(headings, rows, ["left", *("right" for _ in places)])
 
 
 def _table(table: Table) -> list[str]:
     columns = [column for column in COLUMNS if column.stands_in(table)]
     rows = [[column.cell(table, row) for column in columns] for row in table.rows]
     blocks = [
-        f"### {_plain(f'{table.setup} {table.partition}, {_data(table.axes)}')}",
+        f"### {plain(f'{table.setup} {table.partition}, {_data(table.axes)}')}",
         f"{_seeds(table.seeds)}; {table.test_rows:,} test rows.",
-        _markdown([column.heading for column in columns], rows, [column.align for column in columns]),
+        markdown_table([column.heading for column in columns], rows, [column.align for column in columns]),
     ]
     if table.differences:
         blocks.append(f"Not ranked, because the rows differ in more than the method: {', '.join(table.differences)}.")
@@ -128,7 +133,7 @@ def _table(table: Table) -> list[str]:
     failed = [record for record in table.records if record.status == "failed"]
     if failed:
         blocks.append(
-            "\n".join(f"- Failed: `{one.case_id}`: {_plain(one.error or 'no reason given')}" for one in failed)
+            "\n".join(f"- Failed: `{one.case_id}`: {plain(one.error or 'no reason given')}" for one in failed)
         )
     return blocks
 
@@ -143,10 +148,10 @@ def _claims(section: Section, comparisons: Comparisons) -> list[str]:
         for claim, one in judged
     ]
     return [
-        f"### The paper's claims on {_plain(_data(section.axes))}",
+        f"### The paper's claims on {plain(_data(section.axes))}",
         "Differences are in points of macro AUC, the first method less the second. A claim holds if all of its "
         "comparisons are significantly above, and fails if any is significantly below; else it is undecided.",
-        _markdown(["claim", "paper", "here", "verdict"], rows, ["left"] * 4),
+        markdown_table(["claim", "paper", "here", "verdict"], rows, ["left"] * 4),
     ]
 
 
@@ -170,7 +175,7 @@ def _provenance(section: Section) -> str:
         *_groups("Versions", records, lambda record: ", ".join(f"{k} {v}" for k, v in sorted(record.versions.items()))),
         *(f"Note: {note}" for note in dict.fromkeys(note for record in records for note in record.notes)),
     ]
-    return "\n".join(f"- {_plain(line)}" for line in lines)
+    return "\n".join(f"- {plain(line)}" for line in lines)
 
 
 def _left_out(section: Section) -> list[str]:
@@ -249,16 +254,3 @@ def _legend(tables: Sequence[Table], draws: int) -> list[str]:
         f"- {NOTHING}: no such number, or not for all seeds: means never leave out a seed that another row has"
     )
     return ["## How to read the tables", "\n".join(lines)]
-
-
-def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], aligns: Sequence[str]) -> str:
-    cells = [[_plain(cell).replace("|", "\\|") for cell in row] for row in rows]
-    return tabulate(cells, headers=list(headings), tablefmt="pipe", colalign=list(aligns), disable_numparse=True)
-
-
-def _plain(text: str) -> str:
-    """Return text from a record as one line that Markdown shows as it stands."""
-    line = " ".join(text.split())
-    for special in ("\\", "<", "*", "`"):
-        line = line.replace(special, f"\\{special}")
-    return line

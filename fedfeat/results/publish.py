@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results import comparisons, pairing, staleness, store
+from fedfeat.results import comparisons, pairing, staleness, store, table3
 from fedfeat.results.board import NOT_COMPARED, Table, sections
 from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.comparisons import Comparisons
@@ -14,6 +14,7 @@ from fedfeat.results.files import read_text, write_together
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
 from fedfeat.results.staleness import Findings
+from fedfeat.results.table3 import Table3
 
 INTRO = "Rendered by `fedfeat publish` from the files in `records/`: do not edit."
 _NAMED = 5
@@ -39,35 +40,35 @@ def publish(runs: Path, to: Path, draws: int = DRAWS) -> Published:
 
     The training curves of every table go to `to`/figures, and the differences of methods, which need the scores, to
     `to`/comparisons.json; `draws` of patients are what they rest on. Pictures of tables that are no longer there are
-    removed; no other file in `to`/figures is.
+    removed; no other file in `to`/figures is. Table 3, if it lies in the folder, goes to `to`/table3.json.
 
-    Raises FedfeatError, and changes nothing, if there is no record, if a passed one was made on a tree that was not
-    clean, if a record or sidecar on either side cannot be read, or if `to`/README.md is no board.
+    Raises FedfeatError, and changes nothing, if there is no record and no Table 3, if a passed one was made on a tree
+    that was not clean, if a record or sidecar on either side cannot be read, or if `to`/README.md is no board.
     """
-    found = store.read(runs)
-    if not found:
+    found, costs = store.read(runs), table3.read(table3.path_in(runs))
+    if not found and costs is None:
         raise FedfeatError(
             f"{runs}: no records there; run `pytest benchmarks` first, or name the folder with --records"
         )
     require_own_board(to)
     passed = tuple(record for record in found if record.status == "passed")
-    _require_clean(runs, passed)
+    _require_clean(runs, passed, costs)
     target = to / "records"
     by_id = {record.case_id: record for record in (*store.read(target), *passed)}
     board = to / "README.md"
     sidecars, records, outdated = _contents(runs, target, passed)
     found_differences = _compared(runs, to, passed, by_id.values(), draws)
-    text = board_of(by_id.values(), staleness.read(to), found_differences)
+    text = board_of(by_id.values(), staleness.read(to), found_differences, costs or table3.read(to / table3.NAME))
     pictures = {to / name: picture for name, picture in figures_of(by_id.values()).items()}
-    differences = {to / comparisons.NAME: found_differences.to_json().encode()}
+    beside = {to / comparisons.NAME: found_differences.to_json().encode()}
     if found_differences == NOT_COMPARED and not (to / comparisons.NAME).exists():
-        differences = {}
+        beside = {}
+    if costs is not None:
+        beside[to / table3.NAME] = costs.to_json().encode()
     pictures_there = (path for path in sorted((to / _FIGURES).glob("*.png")) if path.is_file())
     obsolete = [path for path in pictures_there if path not in pictures and is_own(path)]
     # Records come after the sidecars they need, and the board after what it shows.
-    write_together(
-        [*sidecars.items(), *records.items(), *pictures.items(), *differences.items(), (board, text.encode())]
-    )
+    write_together([*sidecars.items(), *records.items(), *pictures.items(), *beside.items(), (board, text.encode())])
     removed = tuple(path for path in (*outdated, *obsolete) if path.exists())
     for path in removed:
         path.unlink(missing_ok=True)
@@ -79,9 +80,10 @@ def board_of(
     records: Iterable[Record],
     findings: Findings = Findings(),  # noqa: B008
     comparisons: Comparisons = NOT_COMPARED,
+    costs: Table3 | None = None,
 ) -> str:
     """Return the text of the board that is committed with these records, what the canaries found, and comparisons."""
-    return render(records, f"{INTRO} {findings.summary}", _figure, findings.is_stale, comparisons)
+    return render(records, f"{INTRO} {findings.summary}", _figure, findings.is_stale, comparisons, costs)
 
 
 def figures_of(records: Iterable[Record]) -> dict[str, bytes]:
@@ -113,9 +115,10 @@ def _figure(table: Table) -> str:
     return f"{_FIGURES}/{curves_name(table)}"
 
 
-def _require_clean(runs: Path, records: Sequence[Record]) -> None:
+def _require_clean(runs: Path, records: Sequence[Record], costs: Table3 | None) -> None:
     """Refuse records that no commit can reproduce."""
     refused = [record.case_id for record in records if record.dirty is not False or record.commit is None]
+    refused += ["Table 3"] if costs is not None and (costs.dirty is not False or costs.commit is None) else []
     if refused:
         more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
         raise FedfeatError(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedfeat.results import comparisons, pairing, publish, staleness, store
+from fedfeat.results import comparisons, pairing, publish, staleness, store, table3
 from fedfeat.results.board import sections
 from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.figures import curves, curves_name
@@ -18,7 +18,7 @@ HOME = Path(__file__).parents[2] / "leaderboard"
 def test_the_committed_records_give_the_committed_board() -> None:
     records = store.read(HOME / "records")
     assert records
-    board = publish.board_of(records, staleness.read(HOME), comparisons.read(HOME))
+    board = publish.board_of(records, staleness.read(HOME), comparisons.read(HOME), table3.read(HOME / table3.NAME))
     assert board == (HOME / "README.md").read_text(encoding="utf-8"), (
         "run `fedfeat publish --records leaderboard/records`"
     )

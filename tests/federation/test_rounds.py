@@ -1,20 +1,20 @@
 """The loop of rounds: which model is kept, what is scored, and what is sent."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
-from fedfeat.data.prepare import Prepared
+from fedfeat.data.prepare import Prepared, Studies
 from fedfeat.errors import FedfeatError
 from fedfeat.evaluation import cost
 from fedfeat.evaluation.auc import macro_auc
 from fedfeat.federation.client import Diverged, Member
 from fedfeat.federation.forward import predict
 from fedfeat.federation.rounds import Outcome, evaluation_context, federate
-from fedfeat.imputers.base import Imputer
+from fedfeat.imputers.base import Context, Dims, Imputer, State
 from fedfeat.imputers.fin import FIN
 from fedfeat.imputers.multimodal_only import MultimodalOnly
 from fedfeat.imputers.zero import Zero
@@ -148,3 +148,56 @@ def test_validation_rows_of_one_class_are_named_before_anything_is_trained(
         )
     assert calls == []
     assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Counting(Zero):
+    """Multimodal clients add 1 to a number in every round of pretraining; how far off it is follows `losses`."""
+
+    name = "counting"
+    losses: tuple[float, ...] = (3.0, 1.0, 2.0)
+    says: bool = True
+
+    def init(self, dims: Dims, generator: torch.Generator) -> tuple[State, State]:
+        return {"number": torch.zeros(1)}, {"visits": torch.zeros(1)}
+
+    def pretrain_rounds(self, training: Training) -> int:
+        return len(self.losses)
+
+    def dispatches(self, kind: str, phase: str, round: int) -> bool:
+        return phase == "pretrain" and kind == "multimodal"
+
+    def learn(self, ctx: Context, studies: Studies) -> tuple[State, State, Mapping[str, float]]:
+        if ctx.phase != "pretrain" or "number" not in ctx.shared:
+            return {}, ctx.own, {}
+        with torch.no_grad():  # whatever a method does to the model here, the classifier's rounds start as they would
+            ctx.classifier.head.weight.add_(1.0)
+        visits = {"visits": ctx.own["visits"] + 1}
+        return {"number": ctx.shared["number"] + 1}, visits, {"visits": float(visits["visits"])}
+
+    def validation_loss(self, ctx: Context, studies: Studies) -> float | None:
+        assert ctx.phase == "pretrain" and studies.modalities == ("image", "text")
+        return self.losses[ctx.round - 1] if self.says else None
+
+
+def test_pretraining_keeps_the_round_with_the_least_loss_and_nothing_else(run: Callable[..., Outcome]) -> None:
+    outcome, without = run(Counting(), rounds=2), run(Zero(), rounds=2)
+    found = outcome.pretraining
+    assert float(outcome.shared["number"]) == found.best_round == 2
+    assert [entry["validation_loss"] for entry in found.history] == [3.0, 1.0, 2.0]
+    assert [entry["visits"] for entry in found.history] == [1.0, 2.0, 3.0], "what a client keeps comes back to it"
+    four = {number: (sent.method_up, sent.method_down) for number, sent in found.traffic.items()}
+    assert four == {0: (0, 0), 1: (4, 4), 2: (0, 0), 3: (4, 4)}
+    assert all(torch.equal(outcome.model[key], without.model[key]) for key in without.model)
+    assert outcome.validation_auc == without.validation_auc
+
+
+def test_without_a_loss_the_last_round_of_pretraining_counts(run: Callable[..., Outcome]) -> None:
+    found = run(Counting(says=False)).pretraining
+    assert (found.best_round, float(found.shared["number"])) == (3, 3.0)
+    assert all("validation_loss" not in entry for entry in found.history)
+
+
+def test_a_loss_of_pretraining_that_is_not_finite_ends_the_case(run: Callable[..., Outcome]) -> None:
+    with pytest.raises(Diverged, match="the validation loss is nan after round 2 of pretraining"):
+        run(Counting(losses=(1.0, float("nan"))))

@@ -22,6 +22,7 @@ from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, Result, execute, run
 from fedfeat.plan import CaseSkipped, Resources, plan
 from fedfeat.results.record import Record
+from fedfeat.results.store import scores_hash
 
 SPLITS = ["train"] * 42 + ["validate"] * 8 + ["test"] * 16
 LABELS = ("Effusion", "Edema", "Fracture")
@@ -197,6 +198,7 @@ def test_the_scores_beside_a_record_give_its_auc(resources: Resources) -> None:
     assert result.scores.shape == test_set.labels.shape == (16, 3)
     assert record.test_rows == record.test_patients == 16
     assert record.test_set == test_set.digest()
+    assert record.scores_hash == scores_hash(result.scores)
     assert set(test_set.patients) == {f"p{number}" for number in range(50, 66)}
     assert (test_set.labels == [[number >> bit & 1 for bit in range(3)] for number in range(50, 66)]).all()
     expected = [roc_auc_score(test_set.labels[:, label], result.scores[:, label]) for label in range(3)]

@@ -2,6 +2,11 @@
 
 Any number of processes may write at the same time. A file is replaced as a whole, and a record comes after its
 sidecars, so whoever finds a record finds its scores. Names that begin with '.' are files in the making.
+
+Scores are kept in half precision, which takes half the space: 11 significant bits, so that scores closer than about
+0.05 % of their size tie. A macro AUC computed from them differs from the record's, which comes from float32, by up to
+0.015 points on the 150 records of the committed board (0.002 on average), and that of one label by up to 0.16.
+Whether scores are the same, bit for bit, is told by `Record.scores_hash`.
 """
 
 import hashlib
@@ -52,6 +57,21 @@ class TestSet:
         return hashlib.sha256(text.encode() + bits).hexdigest()[:16]
 
 
+def scores_hash(scores: npt.NDArray[np.floating[Any]]) -> str:
+    """Return 16 hexadecimal digits that depend on the shape and on every bit of the scores as float32."""
+    content = np.ascontiguousarray(scores, dtype="<f4")  # so that every machine hashes the same bytes
+    return hashlib.sha256(repr(content.shape).encode() + content.tobytes()).hexdigest()[:16]
+
+
+def in_half(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float16]:
+    """Return scores as a sidecar keeps them."""
+    # Beyond the largest half lies infinity, which no AUC takes. A trained case is not lost for logits that large:
+    # they become the largest half, where they tie with one another.
+    largest = np.finfo(np.float16).max
+    clipped: npt.NDArray[np.floating[Any]] = np.clip(scores, -largest, largest)
+    return clipped.astype(np.float16)
+
+
 def record_path(folder: Path, case_id: str) -> Path:
     """Return where the record of a case lies."""
     return folder / f"{file_name(case_id)}.json"
@@ -87,8 +107,8 @@ def write(
 ) -> Path:
     """Write a record and its sidecars; return the record's path. The folder is created.
 
-    `scores` are the model's outputs for the test rows, (rows, labels), kept as float32. `test_set` is written if no
-    file bears the hash `record.test_set` yet. Without scores, those of an earlier run of the case are removed.
+    `scores` are the model's outputs for the test rows, (rows, labels), kept in half precision. `test_set` is written
+    if no file bears the hash `record.test_set` yet. Without scores, those of an earlier run of the case are removed.
     Raises ValueError if scores come without a test set or in another shape, FedfeatError if another case already
     has the file name, OSError if the disk refuses; the old files then stand as they were.
     """
@@ -105,7 +125,7 @@ def write(
     if scores.shape != shape:
         raise ValueError(f"record {record.case_id}: scores of shape {scores.shape} for a test set of {shape}")
     # The key ties the scores to their record: a process killed between the two writes leaves a mismatch that shows.
-    packed = _pack(scores=scores.astype(np.float32), key=np.array(record.key))
+    packed = _pack(scores=in_half(scores), key=np.array(record.key))
     write_bytes(scores_path(folder, record.case_id), packed)
     write_bytes(path, content)
     return path
@@ -140,7 +160,10 @@ def find(folder: Path, case_id: str, key: str) -> Record | None:
 
 
 def read_scores(folder: Path, case_id: str) -> npt.NDArray[np.float32]:
-    """Return the scores of a case, (rows, labels). Raises FedfeatError if they are absent, damaged or another run's."""
+    """Return the scores of a case, (rows, labels): in half precision, but for records that are older than that.
+
+    Raises FedfeatError if they are absent, damaged or another run's.
+    """
     path = scores_path(folder, case_id)
     record = _read_record(record_path(folder, case_id))
     content = _unpack(path, "scores", "key")

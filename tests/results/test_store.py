@@ -1,8 +1,10 @@
 import dataclasses
+import hashlib
 import itertools
 import multiprocessing
 import secrets
 import signal
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +53,66 @@ def test_a_record_and_its_sidecars_can_be_read_back(tmp_path: Path, make_record:
     assert back.digest() == test_set.digest()
     assert back.names == test_set.names
     assert back.labels[1, 1] == 0, "an unknown label is not told"
+
+
+def _write_one(folder: Path, record: Record, scores: np.ndarray) -> np.ndarray:
+    """Write scores of any shape beside a record; return what is read back."""
+    rows, labels = scores.shape
+    test_set = store.TestSet(
+        rows=np.array([f"r{n}" for n in range(rows)]),
+        patients=np.array([f"p{n}" for n in range(rows)]),
+        labels=np.zeros((rows, labels), dtype=np.uint8),
+        known=np.ones((rows, labels), dtype=np.bool_),
+        names=tuple(f"n{n}" for n in range(labels)),
+    )
+    store.write(folder, record, scores, test_set)
+    return store.read_scores(folder, record.case_id)
+
+
+def test_scores_are_kept_in_half_precision(tmp_path: Path, make_record: MakeRecord) -> None:
+    scores = np.random.default_rng(0).normal(size=(1000, 14)).astype(np.float32)
+    back = _write_one(tmp_path, make_record(test_set="t"), scores)
+    assert back.dtype == np.float32
+    np.testing.assert_allclose(back, scores, rtol=2**-11, atol=2**-25)
+    assert not np.array_equal(back, scores)
+    np.testing.assert_array_equal(_write_one(tmp_path, make_record(test_set="t"), back), back)
+    assert (tmp_path / f"{FILE}.scores.npz").stat().st_size < 1.05 * 2 * scores.size
+
+
+def test_scores_beyond_half_precision_stay_finite_and_in_order(tmp_path: Path, make_record: MakeRecord) -> None:
+    scores = np.array([[-1e30], [-70_000.0], [-65_505.0], [-65_000.0], [1.0], [65_500.0], [65_520.0], [3e38]])
+    for given in (scores, scores.astype(np.float32)):
+        back = _write_one(tmp_path, make_record(test_set="t"), given)[:, 0]
+        assert (back[[0, 1, 2]] == -65_504).all()
+        assert (back[[6, 7]] == 65_504).all()
+        assert (np.diff(back) >= 0).all()
+        assert back[2] < back[3] < back[4] < back[5]
+
+
+def test_scores_of_older_records_are_read_in_full(tmp_path: Path, make_record: MakeRecord) -> None:
+    record, scores = make_record(test_set="t"), SCORES.astype(np.float32) + np.float32(1e-6)
+    store.write(tmp_path, record, scores, _test_set())
+    assert not np.array_equal(store.read_scores(tmp_path, CASE), scores), "half precision cannot hold them"
+    np.savez_compressed(tmp_path / f"{FILE}.scores.npz", scores=scores, key=np.array(record.key))
+    back = store.read_scores(tmp_path, CASE)
+    assert back.dtype == np.float32
+    np.testing.assert_array_equal(back, scores)
+    assert store.find(tmp_path, CASE, "k1") == record
+
+
+def test_the_hash_of_scores_depends_on_every_bit_and_the_shape() -> None:
+    scores = SCORES.astype(np.float32)
+    value = store.scores_hash(scores)
+    bits = b"".join(struct.pack("<f", one) for row in SCORES.tolist() for one in row)
+    assert value == hashlib.sha256(b"(3, 2)" + bits).hexdigest()[:16]
+    for same in (SCORES, np.asfortranarray(scores), scores.astype(">f4"), np.repeat(scores, 2, axis=0)[::2]):
+        assert store.scores_hash(same) == value
+    others = {value, store.scores_hash(scores.reshape(2, 3)), store.scores_hash(scores.T)}
+    for place in np.ndindex(scores.shape):
+        changed = scores.copy()
+        changed[place] = np.nextafter(changed[place], np.float32(9))
+        others.add(store.scores_hash(changed))
+    assert len(others) == 3 + scores.size
 
 
 def test_sidecars_hold_no_pickle(tmp_path: Path, make_record: MakeRecord) -> None:

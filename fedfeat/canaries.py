@@ -1,7 +1,8 @@
 """Canary cases: run anew in the present tree, they tell whether the committed board still holds.
 
 Equal scores, bit for bit, are promised for an equal kind of device, threads and versions. What differs with all of them
-and the method's file equal was changed by the core.
+and the method's file equal was changed by the core. A record's hash tells whether scores are equal; how far apart they
+are is measured against its sidecar, in 16 bits. A record older than the hash has its full scores beside it.
 """
 
 from collections.abc import Callable, Sequence
@@ -90,7 +91,7 @@ def examine(case: Case, record: Record, scores: npt.NDArray[np.float32], resourc
     Args:
         case: the canary.
         record: its committed record.
-        scores: the record's, (rows, labels).
+        scores: those of its sidecar, (rows, labels).
         resources: what the case needs.
     """
     dataset, preset, device = kind_of(record)
@@ -116,13 +117,23 @@ def examine(case: Case, record: Record, scores: npt.NDArray[np.float32], resourc
     if (present.test_set, result.scores.shape) != (record.test_set, scores.shape):
         return _judged(canary, record, present, "it is scored on other test rows")
     before, now = record.macro_auc, present.macro_auc
+    equal, difference = _held(record, scores, result.scores)
     canary = replace(
         canary,
-        score_difference=float(np.abs(result.scores.astype(np.float64) - scores).max()),
+        score_difference=difference,
         auc_difference=None if before is None or now is None else abs(before - now),
     )
-    same = np.array_equal(result.scores, scores) and before == now
-    return _judged(canary, record, present, None if same else "")
+    if equal:
+        return _judged(canary, record, present, None if before == now else "")
+    return _judged(canary, record, present, "" if difference else "scores differ by less than 16 bits show")
+
+
+def _held(record: Record, kept: npt.NDArray[np.float32], fresh: npt.NDArray[np.float32]) -> tuple[bool, float]:
+    """Return whether fresh scores are those of a record, bit for bit, and the largest difference from its sidecar."""
+    if record.scores_hash:
+        difference = np.abs(store.as_kept(fresh).astype(np.float64) - kept)
+        return record.scores_hash == store.scores_hash(fresh), float(difference.max())
+    return np.array_equal(fresh, kept), float(np.abs(fresh.astype(np.float64) - kept).max())
 
 
 def _absent(case: Case) -> Canary:
@@ -180,7 +191,7 @@ def line(canary: Canary) -> str:
     """Return a canary's outcome as one line."""
     differences = (
         ""
-        if not canary.score_difference
+        if not (canary.score_difference or canary.auc_difference)
         else f"scores by up to {canary.score_difference:.3g}, macro AUC by {canary.auc_difference or 0.0:.3g}"
     )
     details = "; ".join(part for part in (differences, canary.reason) if part)

@@ -29,7 +29,7 @@ from fedfeat.models.counting import parameter_count
 from fedfeat.plan import Plan, Resources, plan, public_rows
 from fedfeat.randomness import scoped
 from fedfeat.results.record import Record
-from fedfeat.results.store import TestSet
+from fedfeat.results.store import TestSet, scores_hash
 
 INITIALISATION = "initialisation"
 _KIND_LACKING = {"text": "image", "image": "text"}  # what is missing: which kind of client lacks it
@@ -149,6 +149,7 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         test_rows=len(test),
         test_patients=len(set(test.patients)),
         test_set=test_set.digest(),
+        scores_hash=scores_hash(logits),
         **_head_norms(classifier),
         **_traffic(plan, outcome),
         **_costs(plan, classifier, ctx, outcome, members),

@@ -191,8 +191,11 @@ def test_a_changed_method_tells_nothing_about_the_core(steps: dict[str, Step]) -
     assert "stale" not in step.board
 
 
+Committed = tuple[Path, Resources, Case]
+
+
 @pytest.fixture(scope="module")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Resources, Case]:
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Committed:
     """The records of one case, made by the present package."""
     folder = tmp_path_factory.mktemp("committed")
     resources = Resources(data=write_manifest(folder / "data"), cache=folder / "cache", smoke=True)
@@ -202,6 +205,14 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Resources
     return folder / "records", resources, case
 
 
+@pytest.fixture(scope="module")
+def full(committed: Committed) -> np.ndarray:
+    """The scores of that case in full precision."""
+    _, resources, case = committed
+    return run(case, resources).scores
+
+
+@pytest.mark.parametrize("hashed", [True, False])
 @pytest.mark.parametrize(
     ("changes", "shift", "outcome", "reason"),
     [
@@ -225,24 +236,69 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Resources
     ],
 )
 def test_what_a_difference_tells(
-    committed: tuple[Path, Resources, Case], changes: dict[str, Any], shift: float, outcome: str, reason: str
+    committed: Committed,
+    full: np.ndarray,
+    changes: dict[str, Any],
+    shift: float,
+    outcome: str,
+    reason: str,
+    hashed: bool,
 ) -> None:
     folder, resources, case = committed
     if changes.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     (record,) = store.read(folder)
-    scores = store.read_scores(folder, record.case_id) + np.float32(shift)
+    scores = full + np.float32(shift)
+    if hashed:
+        record = replace(record, scores_hash=store.scores_hash(scores))
+        scores = store.as_kept(scores)
+    else:  # as records were before
+        record = replace(record, scores_hash="")
     canary = canaries.examine(case, replace(record, **changes), scores, resources)
     assert canary.outcome == outcome
     assert re.search(reason or r"\A\Z", canary.reason)
     assert canary.case_id in canaries.line(canary)
     if shift:
         assert canary.score_difference == pytest.approx(shift, rel=1e-3)
+    elif outcome != "not run" and "test_set" not in changes:
+        assert canary.score_difference == 0
 
 
-def test_a_case_that_breaks_or_is_gone_does_not_reproduce(
-    committed: tuple[Path, Resources, Case], tmp_path: Path
-) -> None:
+def test_a_difference_that_16_bits_cannot_show_is_one(committed: Committed, full: np.ndarray) -> None:
+    folder, resources, case = committed
+    (record,) = store.read(folder)
+    kept = store.read_scores(folder, record.case_id)
+    assert record.scores_hash == store.scores_hash(full)
+    assert not np.array_equal(kept, full), "the sidecar cannot tell"
+    canary = canaries.examine(case, record, kept, resources)
+    assert (canary.outcome, canary.score_difference, canary.auc_difference) == ("reproduced", 0.0, 0.0)
+    assert canaries.line(canary) == f"reproduced {record.case_id}"
+
+    other = full.copy()  # by one in the last place of one score, away from the edge of what rounds alike
+    inside = (full > full.min(0)) & (full < full.max(0))  # the ends give the levels
+    place = np.unravel_index(np.where(inside, np.abs(full - kept), np.inf).argmin(), full.shape)
+    other[place] = np.nextafter(full[place], kept[place] if full[place] != kept[place] else np.float32(np.inf))
+    np.testing.assert_array_equal(store.as_kept(other), store.as_kept(full))
+    record = replace(record, scores_hash=store.scores_hash(other), core="old")
+    canary = canaries.examine(case, record, kept, resources)
+    assert (canary.outcome, canary.score_difference, canary.auc_difference) == ("differs", 0.0, 0.0)
+    assert canaries.line(canary) == f"differs {record.case_id}: scores differ by less than 16 bits show"
+
+    unhashed = canaries.examine(case, replace(record, scores_hash=""), other, resources)
+    assert unhashed.outcome == "differs", "so do full scores beside an older record"
+    assert 0 < (unhashed.score_difference or 0) < 1e-6
+
+
+def test_another_auc_of_the_same_scores_is_told(committed: Committed) -> None:
+    folder, resources, case = committed
+    (record,) = store.read(folder)
+    kept, now = store.read_scores(folder, record.case_id), record.macro_auc
+    assert now is not None
+    canary = canaries.examine(case, replace(record, core="old", macro_auc=now - 0.125), kept, resources)
+    assert canaries.line(canary) == f"differs {record.case_id}: scores by up to 0, macro AUC by 0.125"
+
+
+def test_a_case_that_breaks_or_is_gone_does_not_reproduce(committed: Committed, tmp_path: Path) -> None:
     folder, resources, case = committed
     (record,) = store.read(folder)
     scores = store.read_scores(folder, record.case_id)
@@ -274,7 +330,7 @@ class Breaks(Imputer):
 
 
 def test_a_canary_without_a_committed_record_is_told_and_stays_undecided(
-    committed: tuple[Path, Resources, Case],
+    committed: Committed,
 ) -> None:
     folder, resources, case = committed
     shown: list[staleness.Canary] = []

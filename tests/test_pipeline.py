@@ -22,6 +22,7 @@ from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, Result, execute, run
 from fedfeat.plan import CaseSkipped, Resources, plan
 from fedfeat.results.record import Record
+from fedfeat.results.store import scores_hash
 
 SPLITS = ["train"] * 42 + ["validate"] * 8 + ["test"] * 16
 LABELS = ("Effusion", "Edema", "Fracture")
@@ -199,6 +200,7 @@ def test_the_scores_beside_a_record_give_its_auc(resources: Resources) -> None:
     assert result.scores.shape == test_set.labels.shape == (16, 3)
     assert record.test_rows == record.test_patients == 16
     assert record.test_set == test_set.digest()
+    assert record.scores_hash == scores_hash(result.scores)
     assert set(test_set.patients) == {f"p{number}" for number in range(50, 66)}
     assert (test_set.labels == [[number >> bit & 1 for bit in range(3)] for number in range(50, 66)]).all()
     expected = [roc_auc_score(test_set.labels[:, label], result.scores[:, label]) for label in range(3)]
@@ -475,13 +477,14 @@ def test_a_rule_of_aggregation_reaches_the_result(resources: Resources) -> None:
     assert other.record.aggregation == "fedavg_all"
 
 
-def test_a_method_that_pairs_tells_what_it_needs_and_claims_no_cost_of_filling(resources: Resources) -> None:
+def test_a_method_that_pairs_tells_what_it_needs_and_costs(resources: Resources) -> None:
     smoke = replace(resources, smoke=True)
     paired, filled = (run(of_manifest(name), smoke).record for name in ("car_mfl", "fin"))
     assert (paired.sends, paired.holds, paired.marks) == (["weights"], ["public studies"], ["uses public data"])
     assert (filled.sends, filled.holds) == (["weights"], [])
     assert paired.macs["classifier"] == filled.macs["classifier"]
-    assert paired.macs["fill_image"] is None and paired.macs["fill_text"] is None
+    assert paired.macs["fill_image"] and paired.macs["fill_text"]
+    assert paired.parameters["fill_text"] < paired.parameters["classifier"], "it retrieves by the image encoder"
     assert filled.macs["fill_image"] and filled.macs["fill_text"]
     unimodal = str(next(client["client"] for client in paired.clients if client["kind"] == "image"))
     assert paired.bytes_up[unimodal] > filled.bytes_up[unimodal], "it trains and sends both encoders"

@@ -19,7 +19,7 @@ from fedfeat.results.significance import Difference
 NAME = "comparisons.json"
 SCHEMA = 2
 _SAME = 0.01
-"""Points by which a seed's difference may differ from that of the records: scores are kept as float32."""
+"""Points by which a seed's difference may differ from that of the records: it comes from scores in 16 bits."""
 
 Cases = Mapping[str, str]
 """Case id to key, of the records of one method in one column, one a seed."""

@@ -122,6 +122,8 @@ class Record:
     """Hash of the method's file and of those it is built on or imports; empty in records that are older."""
     test_set: str = ""
     """Names the sidecar of row ids, patients and labels that all cases on the same test rows share."""
+    scores_hash: str = ""
+    """Of the scores before they are rounded for the sidecar (`store.scores_hash`); empty in older records."""
     commit: str | None = None
     """None outside a git repository."""
     dirty: bool | None = None

@@ -227,6 +227,7 @@ def _hashes(record: Record) -> dict[str, str]:
         "data": record.data,
         "partition": record.partition_hash,
         "test set": record.test_set,
+        "scores": record.scores_hash,
         "core": record.core,
         "method": record.method_source,
     }

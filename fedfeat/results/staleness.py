@@ -35,7 +35,7 @@ class Canary:
         outcome: "reproduced": every score is the very same; "differs": because of the core; "unclear": other scores,
             but something else may be the cause; "not run": it could not be compared.
         reason: what a reader should know about the outcome.
-        score_difference: the largest of a score, in logits; None: no scores to compare.
+        score_difference: the largest of a score, in logits, as far as sidecars show it; None: no scores to compare.
         auc_difference: of the macro AUC, 0 to 1.
         versions: those that it ran with.
         commit: what it ran on; None outside a git repository.

@@ -2,6 +2,11 @@
 
 Any number of processes may write at the same time. A file is replaced as a whole, and a record comes after its
 sidecars, so whoever finds a record finds its scores. Names that begin with '.' are files in the making.
+
+Scores are kept in 16 bits: 65,536 even levels between the lowest and the highest score of each label, half the space of
+float32. A macro AUC computed from them differs from the record's, which comes from float32, by at most 0.002 points on
+the 150 records first published (that of one label by 0.02). Whether scores are the same, bit for bit, is told by
+`Record.scores_hash`.
 """
 
 import hashlib
@@ -52,6 +57,33 @@ class TestSet:
         return hashlib.sha256(text.encode() + bits).hexdigest()[:16]
 
 
+def scores_hash(scores: npt.NDArray[np.floating[Any]]) -> str:
+    """Return 16 hexadecimal digits that depend on the shape and on every bit of the scores as float32."""
+    content = np.ascontiguousarray(scores, dtype="<f4")  # so that every machine hashes the same bytes
+    return hashlib.sha256(repr(content.shape).encode() + content.tobytes()).hexdigest()[:16]
+
+
+def as_kept(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+    """Return scores as they come back from a sidecar."""
+    return _of_levels(**_levels(scores))
+
+
+def _levels(scores: npt.NDArray[np.floating[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return finite scores (rows, labels) as levels, and each label's lowest score and the step between levels."""
+    wide = np.asarray(scores, dtype=np.float64)
+    low = wide.min(0)
+    step = (wide.max(0) - low) / np.iinfo(np.uint16).max
+    levels = np.rint((wide - low) / np.where(step > 0, step, 1.0)).astype(np.uint16)
+    return {"levels": levels, "low": low, "step": step}
+
+
+def _of_levels(
+    levels: npt.NDArray[np.uint16], low: npt.NDArray[np.float64], step: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    scores: npt.NDArray[np.float32] = (low + levels * step).astype(np.float32)
+    return scores
+
+
 def record_path(folder: Path, case_id: str) -> Path:
     """Return where the record of a case lies."""
     return folder / f"{file_name(case_id)}.json"
@@ -87,7 +119,7 @@ def write(
 ) -> Path:
     """Write a record and its sidecars; return the record's path. The folder is created.
 
-    `scores` are the model's outputs for the test rows, (rows, labels), kept as float32. `test_set` is written if no
+    `scores` are the model's outputs for the test rows, (rows, labels), kept in 16 bits. `test_set` is written if no
     file bears the hash `record.test_set` yet. Without scores, those of an earlier run of the case are removed.
     Raises ValueError if scores come without a test set or in another shape, FedfeatError if another case already
     has the file name, OSError if the disk refuses; the old files then stand as they were.
@@ -105,7 +137,7 @@ def write(
     if scores.shape != shape:
         raise ValueError(f"record {record.case_id}: scores of shape {scores.shape} for a test set of {shape}")
     # The key ties the scores to their record: a process killed between the two writes leaves a mismatch that shows.
-    packed = _pack(scores=scores.astype(np.float32), key=np.array(record.key))
+    packed = _pack(**_levels(scores), key=np.array(record.key))
     write_bytes(scores_path(folder, record.case_id), packed)
     write_bytes(path, content)
     return path
@@ -140,13 +172,18 @@ def find(folder: Path, case_id: str, key: str) -> Record | None:
 
 
 def read_scores(folder: Path, case_id: str) -> npt.NDArray[np.float32]:
-    """Return the scores of a case, (rows, labels). Raises FedfeatError if they are absent, damaged or another run's."""
+    """Return the scores of a case, (rows, labels), as 16 bits keep them; in full for records that are older than that.
+
+    Raises FedfeatError if they are absent, damaged or another run's.
+    """
     path = scores_path(folder, case_id)
     record = _read_record(record_path(folder, case_id))
-    content = _unpack(path, "scores", "key")
-    if str(content["key"]) != record.key:
+    content = _unpack(path)
+    if not {"key", "levels", "low", "step"} <= content.keys() and not {"key", "scores"} <= content.keys():
+        raise _damaged(path)
+    if str(content.pop("key")) != record.key:
         raise FedfeatError(f"{path}: scores of another run than the record beside it; run the case again with --rerun")
-    return content["scores"].astype(np.float32)
+    return _of_levels(**content) if "levels" in content else content["scores"].astype(np.float32)
 
 
 def read_test_set(folder: Path, test_set: str) -> TestSet:
@@ -220,9 +257,10 @@ def _pack(**arrays: npt.NDArray[Any]) -> bytes:
 
 
 def _unpack(path: Path, *names: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a file: those of these names, or all."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
+            return {name: file[name] for name in names or file.files}
     except FileNotFoundError as error:
         raise FedfeatError(f"{path}: there is no such file; run the case again with --rerun") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:

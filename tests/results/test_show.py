@@ -51,6 +51,7 @@ def full(make_record: MakeRecord) -> Record:
         ],
         test_patients=2,
         test_set="acf2",
+        scores_hash="5c02e5",
         seconds=1050.96,
         samples_per_second=439.7,
         peak_memory_mb=1175.1,
@@ -92,6 +93,7 @@ def test_everything_is_told_with_its_unit(full: Record) -> None:
         "cuda, 1 thread",
         "python 3.11.7, gpu Some card",
         "weights from scratch",
+        "hashes test set acf2, scores 5c02e5",
         "c0ffee (clean)",
         "note one thing note another",
     ):

@@ -1,8 +1,10 @@
 import dataclasses
+import hashlib
 import itertools
 import multiprocessing
 import secrets
 import signal
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,11 +48,75 @@ def test_a_record_and_its_sidecars_can_be_read_back(tmp_path: Path, make_record:
     assert store.read(folder) == [record]
     scores = store.read_scores(folder, CASE)
     assert scores.dtype == np.float32
-    np.testing.assert_array_equal(scores, SCORES)
+    np.testing.assert_array_equal(scores, store.as_kept(SCORES))
+    np.testing.assert_allclose(scores, SCORES, atol=1e-4)
     back = store.read_test_set(folder, test_set.digest())
     assert back.digest() == test_set.digest()
     assert back.names == test_set.names
     assert back.labels[1, 1] == 0, "an unknown label is not told"
+
+
+def _write_one(folder: Path, record: Record, scores: np.ndarray) -> np.ndarray:
+    """Write scores of any shape beside a record; return what is read back."""
+    rows, labels = scores.shape
+    test_set = store.TestSet(
+        rows=np.array([f"r{n}" for n in range(rows)]),
+        patients=np.array([f"p{n}" for n in range(rows)]),
+        labels=np.zeros((rows, labels), dtype=np.uint8),
+        known=np.ones((rows, labels), dtype=np.bool_),
+        names=tuple(f"n{n}" for n in range(labels)),
+    )
+    store.write(folder, record, scores, test_set)
+    return store.read_scores(folder, record.case_id)
+
+
+def test_scores_are_kept_in_16_bits(tmp_path: Path, make_record: MakeRecord) -> None:
+    scores = np.random.default_rng(0).normal(size=(1000, 14)).astype(np.float32)
+    scores[:, 3] *= 1e6  # each label has levels of its own
+    scores[:, 4] = 2.5
+    back = _write_one(tmp_path, make_record(test_set="t"), scores)
+    assert back.dtype == np.float32
+    step = (scores.max(0) - scores.min(0)) / 65_535
+    assert (np.abs(back - scores) <= 0.501 * step + 1e-7 * np.abs(scores)).all()
+    assert not np.array_equal(back, scores)
+    assert (back[:, 4] == 2.5).all()
+    np.testing.assert_array_equal(store.as_kept(scores), back)
+    order = np.argsort(scores, axis=0)
+    assert (np.diff(np.take_along_axis(back, order, 0), axis=0) >= 0).all()
+    assert (tmp_path / f"{FILE}.scores.npz").stat().st_size < 1.1 * 2 * scores.size
+
+
+def test_the_largest_scores_stay_finite_and_in_order(tmp_path: Path, make_record: MakeRecord) -> None:
+    scores = np.array([[-3e38], [0.0], [1e37], [3e38]], dtype=np.float32)
+    back = _write_one(tmp_path, make_record(test_set="t"), scores)[:, 0]
+    assert np.isfinite(back).all()
+    assert (np.diff(back) > 0).all()
+
+
+def test_scores_of_older_records_are_read_in_full(tmp_path: Path, make_record: MakeRecord) -> None:
+    record, scores = make_record(test_set="t"), SCORES.astype(np.float32) + np.float32(1e-6)
+    store.write(tmp_path, record, scores, _test_set())
+    assert not np.array_equal(store.read_scores(tmp_path, CASE), scores), "16 bits cannot hold them"
+    np.savez_compressed(tmp_path / f"{FILE}.scores.npz", scores=scores, key=np.array(record.key))
+    back = store.read_scores(tmp_path, CASE)
+    assert back.dtype == np.float32
+    np.testing.assert_array_equal(back, scores)
+    assert store.find(tmp_path, CASE, "k1") == record
+
+
+def test_the_hash_of_scores_depends_on_every_bit_and_the_shape() -> None:
+    scores = SCORES.astype(np.float32)
+    value = store.scores_hash(scores)
+    bits = b"".join(struct.pack("<f", one) for row in SCORES.tolist() for one in row)
+    assert value == hashlib.sha256(b"(3, 2)" + bits).hexdigest()[:16]
+    for same in (SCORES, np.asfortranarray(scores), scores.astype(">f4"), np.repeat(scores, 2, axis=0)[::2]):
+        assert store.scores_hash(same) == value
+    others = {value, store.scores_hash(scores.reshape(2, 3)), store.scores_hash(scores.T)}
+    for place in np.ndindex(scores.shape):
+        changed = scores.copy()
+        changed[place] = np.nextafter(changed[place], np.float32(9))
+        others.add(store.scores_hash(changed))
+    assert len(others) == 3 + scores.size
 
 
 def test_sidecars_hold_no_pickle(tmp_path: Path, make_record: MakeRecord) -> None:
@@ -175,7 +241,8 @@ def test_a_kill_while_records_are_written_leaves_whole_ones(tmp_path: Path, make
             if record.case_id != "own:0":  # only a case that is written again can stand beside newer scores
                 assert found == record
             if found:
-                assert np.array_equal(store.read_scores(folder, record.case_id), SCORES + int(record.key[1:]))
+                kept = store.as_kept(SCORES + int(record.key[1:]))
+                assert np.array_equal(store.read_scores(folder, record.case_id), kept)
     assert left_over, "no kill came while a file was written: the test shows nothing"
 
 

@@ -34,6 +34,7 @@ _NOT_CORE = (
     "pretraining",
     "calibration.py",
     "rates.py",
+    "report_quality.py",
     "canaries.py",
     "cli.py",
     "commands",

@@ -35,6 +35,7 @@ _NOT_CORE = (
     "calibration.py",
     "rates.py",
     "table3.py",
+    "report_quality.py",
     "canaries.py",
     "cli.py",
     "commands",

@@ -66,6 +66,7 @@ EDITS = {
     "canaries.py": [],
     "calibration.py": [],
     "rates.py": [],
+    "report_quality.py": [],
     "cli.py": [],
     "commands/publish.py": [],
     "__main__.py": [],

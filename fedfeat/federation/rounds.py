@@ -159,6 +159,21 @@ def federate(
     )
 
 
+def pretrain(
+    classifier: Classifier,
+    imputer: Imputer,
+    members: Sequence[Member],
+    validation: Studies,
+    training: Training,
+    seed: int,
+) -> Pretraining:
+    """Run the method's rounds before the classifier's, as `federate` does, and no other; arguments as there."""
+    shared, own = _first(classifier, imputer, seed)
+    states = {member.number: ClientState(own=own) for member in members}
+    start: State = {key: value.detach().clone() for key, value in classifier.state_dict().items()}
+    return _pretrain(classifier, start, imputer, members, states, shared, validation, training, seed)[0]
+
+
 def _pretrain(
     classifier: Classifier,
     start: State,

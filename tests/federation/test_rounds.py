@@ -13,10 +13,11 @@ from fedfeat.evaluation import cost
 from fedfeat.evaluation.auc import macro_auc
 from fedfeat.federation.client import Diverged, Member
 from fedfeat.federation.forward import predict
-from fedfeat.federation.rounds import Outcome, evaluation_context, federate
+from fedfeat.federation.rounds import Outcome, evaluation_context, federate, pretrain
 from fedfeat.imputers.base import Context, Dims, Imputer, State
 from fedfeat.imputers.fin import FIN
 from fedfeat.imputers.multimodal_only import MultimodalOnly
+from fedfeat.imputers.r2gen import ReportGeneration
 from fedfeat.imputers.zero import Zero
 from fedfeat.models.classifier import Classifier
 from fedfeat.models.training import Training
@@ -201,3 +202,20 @@ def test_without_a_loss_the_last_round_of_pretraining_counts(run: Callable[..., 
 def test_a_loss_of_pretraining_that_is_not_finite_ends_the_case(run: Callable[..., Outcome]) -> None:
     with pytest.raises(Diverged, match="the validation loss is nan after round 2 of pretraining"):
         run(Counting(losses=(1.0, float("nan"))))
+
+
+def test_pretraining_alone_is_that_of_the_whole_run(
+    run: Callable[..., Outcome], prepared: Prepared, make_classifier: Make, training: Training
+) -> None:
+    method = ReportGeneration(rounds=2, epochs=1, threshold=1, length=8, batch_size=4)
+    members = [member for member in members_of(prepared) if member.kind != "text"]
+    whole = run(method, members=members, tokenized=prepared.tokenized).pretraining
+    classifier = make_classifier()
+    before = {key: value.clone() for key, value in classifier.state_dict().items()}
+    alone = pretrain(classifier, method, members, prepared.hold(prepared.split("validate", None)), training, 5)
+    assert len(alone.history) == 3
+    untimed = [[{**entry, "seconds": 0} for entry in one.history] for one in (whole, alone)]
+    assert untimed[0] == untimed[1]
+    assert alone.shared.keys() == whole.shared.keys()
+    assert all(torch.equal(alone.shared[key], value) for key, value in whole.shared.items())
+    assert all(torch.equal(before[key], value) for key, value in classifier.state_dict().items())

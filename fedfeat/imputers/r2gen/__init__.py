@@ -18,14 +18,16 @@ from fedfeat.imputers.base import Context, Dims, Imputer, Phase, Reply, State, a
 from fedfeat.imputers.r2gen.cost import macs_behind_trunk
 from fedfeat.imputers.r2gen.generation import generate
 from fedfeat.imputers.r2gen.network import END, PAPER, SMALL, R2Gen, preceding, token_loss
+from fedfeat.imputers.r2gen.quality import bleu4, distinct, usual
 from fedfeat.imputers.r2gen.trunks import patch_trunk
-from fedfeat.imputers.r2gen.vocabulary import Vocabulary, vocabulary, word_counts
+from fedfeat.imputers.r2gen.vocabulary import Vocabulary, clean, vocabulary, word_counts
 from fedfeat.models.counting import Cost, count, parameter_count
 from fedfeat.models.training import NamedAdam, Training, batches
 from fedfeat.randomness import scoped
 
 _NETWORK = "network."
 _ADAM = "adam."
+_SHOWN = 5  # reports in a record
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,19 @@ class ReportGeneration(Imputer):
         words = len(_unpacked(ctx.shared["words"]).words)
         behind = macs_behind_trunk(network.sizes, width, patches, words, self.length, self.beams)
         return Cost(trunk.macs + behind, parameter_count(network), trunk.unsupported)
+
+    def describe(self, ctx: Context, studies: Studies) -> tuple[Mapping[str, float], Sequence[Mapping[str, str]]]:
+        """Tell how close the reports written for the validation images are to the real ones, and show some of both."""
+        assert studies.reports is not None
+        written, real = self.written(ctx, studies), [clean(report) for report in studies.reports]
+        numbers = {
+            "written": len(written),
+            "distinct": distinct(written),
+            "bleu4": bleu4(written, real),
+            "bleu4_constant": bleu4([usual(real)] * len(real), real),
+        }
+        pairs = list(zip(written, real, strict=True))[:_SHOWN]
+        return numbers, [{"written": made, "real": report} for made, report in pairs]
 
     def _network(self, ctx: Context) -> R2Gen:
         """Return the network with the dispatched weights; before any were sent, with those that all start from.

@@ -150,3 +150,16 @@ def test_rounds_follow_the_classifiers(training: Training) -> None:
 def test_columns_with_text_only_clients_are_skipped(kinds: list[str], reason: str | None) -> None:
     found = ReportGeneration().applies(kinds)
     assert found is None if reason is None else found is not None and reason in found
+
+
+def test_records_tell_how_good_the_reports_are(
+    prepared: Prepared, outcome: Outcome, make_classifier: Callable[..., Classifier], make_context: MakeContext
+) -> None:
+    ctx = make_context(make_classifier(), outcome.pretraining.shared)
+    studies = prepared.hold(prepared.split("validate", None))
+    numbers, samples = SHORT.describe(ctx, studies)
+    written = SHORT.written(ctx, studies)
+    assert (numbers["written"], numbers["distinct"]) == (12, len(set(written)))
+    assert 0 <= numbers["bleu4"] <= 1 and 0 <= numbers["bleu4_constant"] <= 1
+    assert [sample["written"] for sample in samples] == written[:5]
+    assert samples[0]["real"] == f"{studies.reports[0]} ."  # type: ignore[index]

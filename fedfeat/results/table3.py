@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results.claims import COMMUNICATION, OPERATIONS, large, quotient
+from fedfeat.results.claims import COMMUNICATION, OPERATIONS
 from fedfeat.results.columns import NOTHING
 from fedfeat.results.files import read_text
-from fedfeat.results.markdown import markdown_table, plain
+from fedfeat.results.text import large, markdown_table, plain, quotient
 
 NAME = "table3.json"
 SCHEMA = 1

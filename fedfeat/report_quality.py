@@ -153,6 +153,7 @@ class Quality:
         commonest: the share of the commonest one.
         bleu: BLEU-4 of the written reports, and of one normal report for every study.
         reports: written.
+        token_loss: of the validation reports, in nats, in the round whose network writes.
         seconds: of pretraining, and of writing.
     """
 
@@ -163,7 +164,8 @@ class Quality:
     commonest: float
     bleu: tuple[float, float]
     reports: int
-    seconds: tuple[float, float] = (0.0, 0.0)
+    token_loss: float = float("nan")
+    seconds: tuple[float, float] = (float("nan"), float("nan"))
 
 
 def judged(written: Sequence[str], normal: str, test: Studies, reader: LabelReader) -> Quality:
@@ -195,8 +197,11 @@ def judged(written: Sequence[str], normal: str, test: Studies, reader: LabelRead
     )
 
 
-def written_by(planned: Plan, test: Studies) -> tuple[list[str], tuple[float, float]]:
-    """Run the method's pretraining alone; return its reports of the test images, and the seconds of both."""
+def written_by(planned: Plan, test: Studies) -> tuple[list[str], float, tuple[float, float]]:
+    """Run the method's pretraining alone; return its reports of the test images, its token loss, the seconds of both.
+
+    The loss is that of the validation reports in the best round.
+    """
     imputer, training, seed = planned.imputer, planned.preset.training, planned.case.seed
     assert isinstance(imputer, ReportGeneration)
     held = [
@@ -217,7 +222,8 @@ def written_by(planned: Plan, test: Studies) -> tuple[list[str], tuple[float, fl
         ctx = rounds.first_context(classifier, imputer, training, seed)
         with torch.no_grad():
             texts = imputer.written(replace(ctx, shared=pretraining.shared), test)
-    return texts, (trained - begun, time.perf_counter() - trained)
+    loss = pretraining.history[pretraining.best_round - 1]["validation_loss"]
+    return texts, loss, (trained - begun, time.perf_counter() - trained)
 
 
 def quality(partition: str, seed: int) -> Quality:
@@ -233,8 +239,8 @@ def quality(partition: str, seed: int) -> Quality:
     targets = train.targets.cpu().numpy()
     reader = LabelReader(train.reports, targets, train.label_mask.cpu().numpy())
     normal = constant_normal(train.reports, targets[:, planned.prepared.labels.index("No Finding")] > 0.5)
-    texts, seconds = written_by(planned, test)
-    return replace(judged(texts, normal, test, reader), seconds=seconds)
+    texts, loss, seconds = written_by(planned, test)
+    return replace(judged(texts, normal, test, reader), token_loss=loss, seconds=seconds)
 
 
 def over_seeds(parts: Sequence[Quality]) -> tuple[float, tuple[float, float]]:
@@ -270,6 +276,7 @@ def _column(parts: Sequence[Quality]) -> dict[str, str]:
         "share of the commonest": mean([part.commonest for part in parts]),
         "BLEU-4, written": mean([part.bleu[0] for part in parts]),
         "BLEU-4, constant normal": mean([part.bleu[1] for part in parts]),
+        "validation token loss": mean([part.token_loss for part in parts]),
         "seconds, pretraining / writing": " / ".join(
             f"{fmean(part.seconds[place] for part in parts):.0f}" for place in range(2)
         ),
@@ -302,6 +309,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seeds = _seeds(arguments.seeds)
         for seed in seeds:
             parts.append(quality(arguments.partition, seed))
+            print(f"seed {seed}: macro F1 {parts[-1].macro[0]:.3f}, shuffled {parts[-1].macro[1]:.3f}", flush=True)
     except (FedfeatError, CaseSkipped) as error:
         print(f"fedfeat: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

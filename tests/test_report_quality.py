@@ -145,7 +145,7 @@ def test_without_a_normal_report_there_is_no_constant_one() -> None:
 
 
 def seed_of(macro: float, differences: list[float]) -> Quality:
-    return Quality((macro, 0.2, 0.7), (0.4, 0.3, 0.8), np.array(differences), 5, 0.5, (0.1, 0.12), 10, (60.0, 4.0))
+    return Quality((macro, 0.2, 0.7), (0.4, 0.3, 0.8), np.array(differences), 5, 0.5, (0.1, 0.12), 10, 1.5, (60.0, 4.0))
 
 
 def test_seeds_are_averaged_draw_by_draw() -> None:

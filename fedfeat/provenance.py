@@ -27,6 +27,7 @@ LIBRARIES = (
     "pillow",
     "scikit-learn",
     "fvcore",
+    "nltk",
 )
 _STANDARD_LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 _NOT_CORE = (

@@ -1,7 +1,7 @@
 """A case from its name to its result: the whole road, top to bottom."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -94,8 +94,8 @@ def execute(plan: Plan, progress: Progress | None = None) -> Result:
 def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     case, training = plan.case, plan.preset.training
     classifier = initial_classifier(plan).to(plan.device)
-    clients = list(_members(plan))
-    members = [member for member in clients if plan.imputer.takes_part(member.kind) and len(member.studies)]
+    clients = list(clients_of(plan))
+    members = taking_part(plan, clients)
     if not members:
         raise FedfeatError(f"{case.case_id}: no client has a row to train on; use fewer clients or more studies")
     if plan.imputer.public:
@@ -169,7 +169,13 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     )
 
 
-def _members(plan: Plan) -> Iterator[Member]:
+def taking_part(plan: Plan, clients: Iterable[Member]) -> list[Member]:
+    """Return the clients that have a row and that the method lets take part."""
+    return [client for client in clients if plan.imputer.takes_part(client.kind) and len(client.studies)]
+
+
+def clients_of(plan: Plan) -> Iterator[Member]:
+    """Yield every client with what it holds, on the device."""
     for client in plan.partition.clients:
         modalities = MODALITIES if plan.imputer.nothing_missing else KINDS[client.kind]
         rows = plan.prepared.rows_of(client.patients)

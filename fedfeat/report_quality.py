@@ -22,7 +22,6 @@ from sklearn.linear_model import LogisticRegression
 from fedfeat.case import Case
 from fedfeat.commands.parser import Parser
 from fedfeat.data import phantom, sources
-from fedfeat.data.partition import KINDS
 from fedfeat.data.phantom.sites import BENCHMARK, MIMIC
 from fedfeat.data.prepare import Studies, prepare
 from fedfeat.errors import FedfeatError
@@ -32,7 +31,7 @@ from fedfeat.imputers.r2gen import ReportGeneration
 from fedfeat.imputers.r2gen.quality import bleu4, distinct, usual
 from fedfeat.imputers.r2gen.vocabulary import clean
 from fedfeat.machine import fixed
-from fedfeat.pipeline import evaluation_studies, initial_classifier
+from fedfeat.pipeline import clients_of, evaluation_studies, initial_classifier, taking_part
 from fedfeat.plan import CaseSkipped, Plan, Resources, plan
 from fedfeat.randomness import numpy_generator
 
@@ -199,19 +198,6 @@ def judged(written: Sequence[str], normal: str, test: Studies, reader: LabelRead
     )
 
 
-def clients(planned: Plan) -> list[Member]:
-    """Return the clients of a column, as a case has them."""
-    held = [
-        Member(
-            client.number,
-            client.kind,
-            planned.prepared.hold(planned.prepared.rows_of(client.patients), KINDS[client.kind]).to(planned.device),
-        )
-        for client in planned.partition.clients
-    ]
-    return [member for member in held if planned.imputer.takes_part(member.kind) and len(member.studies)]
-
-
 def with_patients(planned: Plan, patients: int) -> Plan:
     """Return the plan with that many training patients of phantom's first site; validation and test stay the same."""
     table = phantom.load(sources.cache_folder() / "phantom", sizes=replace(BENCHMARK, train={MIMIC: patients}))
@@ -256,7 +242,7 @@ def quality(partition: str, seed: int, patients: int | None = None, smoke: bool 
     case = Case(method=ReportGeneration.name, setup="homogeneous", partition=partition, seed=seed)
     planned = plan(case, Resources(smoke=smoke))
     if patients is None:
-        members = clients(planned)
+        members = taking_part(planned, clients_of(planned))
     else:
         planned = with_patients(planned, patients)
         members = [Member(0, "multimodal", evaluation_studies(planned, "train"))]

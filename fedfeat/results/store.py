@@ -129,8 +129,8 @@ def write(
 
     `scores` are the model's outputs for the test rows, (rows, labels), kept in 16 bits. `test_set` is written if no
     file bears the hash `record.test_set` yet. Without scores, those of an earlier run of the case are removed.
-    Raises ValueError if scores come without a test set, in another shape or not finite, FedfeatError if another case already
-    has the file name, OSError if the disk refuses; the old files then stand as they were.
+    Raises ValueError if scores come without a test set, in another shape or not finite, FedfeatError if another case
+    already has the file name, OSError if the disk refuses; the old files then stand as they were.
     """
     path = record_path(folder, record.case_id)
     content = record.to_json().encode()

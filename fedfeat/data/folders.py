@@ -59,7 +59,7 @@ def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | No
     Args:
         path: the file.
         columns: the columns to read; others are ignored, and their order in the file does not matter.
-        renamed: other names of columns -> their name in `columns`.
+        renamed: other names of columns -> their name in `columns`; the first of them that the file has is taken.
 
     Raises:
         FedfeatError: the file cannot be read or unpacked, is no CSV, or lacks a column.
@@ -79,7 +79,7 @@ def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | No
             names = pd.read_csv(
                 BytesIO(raw), nrows=0, index_col=False, encoding="utf-8-sig", encoding_errors="replace"
             ).columns
-            own = {str(name): _name(str(name), renamed or {}) for name in names}
+            own = _renamed([str(name) for name in names], renamed or {})
             missing = [name for name in columns if name not in own.values()]
             if missing:
                 raise FedfeatError(
@@ -104,8 +104,14 @@ def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | No
     return pd.DataFrame({name: frame[name].fillna("").str.strip() for name in columns})
 
 
-def _name(name: str, renamed: Mapping[str, str]) -> str:
-    return renamed.get(name.strip(), name.strip())
+def _renamed(names: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:
+    """Return what each column is called here; of several names for one, its own goes first."""
+    own = {name: name.strip() for name in names}
+    for other, name in renamed.items():
+        for column, stripped in own.items():
+            if stripped == other and name not in own.values():
+                own[column] = name
+    return own
 
 
 def identifiers(column: "pd.Series[str]", prefix: str = "") -> "pd.Series[str]":

@@ -22,7 +22,7 @@ from fedfeat.results import leaderboard, listing, pairing, store, table3
 from fedfeat.results.bootstrap import QUICK_DRAWS
 from fedfeat.results.bounds import violations
 from fedfeat.results.comparisons import Comparisons
-from fedfeat.results.files import write_bytes
+from fedfeat.results.files import make_ready, write_bytes
 from fedfeat.results.record import Record
 from fedfeat.results.table3 import Table3
 
@@ -383,31 +383,42 @@ class _Progress:
             self._bar.update(number - self._bar.n)
 
 
-@pytest.fixture
-def keep_table3(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
-) -> Callable[[Callable[[], Table3], str], Table3]:
-    """Return a function that makes Table 3 and writes it, unless one with this key stands in the records folder."""
-    selection = request.config.stash[SELECTION]
-    path = table3.path_in(selection.records)
+@dataclass(frozen=True)
+class Table3File:
+    """Where a session keeps Table 3, if it keeps anything."""
 
-    def keep(make: Callable[[], Table3], key: str) -> Table3:
-        record_property("table3", key)
+    path: Path
+    kept: bool
+    rerun: bool
+
+    def require(self, key: str) -> None:
+        """Skip the test if a table with this key stands; fail if none could be written."""
+        if not self.kept:
+            return
         try:
-            former = table3.read(path) if selection.keeps_records and not selection.rerun else None
+            make_ready(self.path.parent)
+            former = None if self.rerun else table3.read(self.path)
+        except OSError as error:
+            pytest.fail(f"{self.path}: cannot be written ({error.strerror}); name another --records", pytrace=False)
         except FedfeatError:
             former = None  # damaged: it is made anew
         if former is not None and former.key == key:
-            pytest.skip(f"nothing changed: {path} stands (--rerun makes it again)")
-        made = make()
-        if selection.keeps_records:
-            try:
-                write_bytes(path, made.to_json().encode())
-            except OSError as error:
-                pytest.fail(f"{path}: cannot be written ({error.strerror}); name another --records", pytrace=False)
-        return made
+            pytest.skip(f"nothing changed: {self.path} stands (--rerun makes it again)")
 
-    return keep
+    def write(self, made: Table3) -> None:
+        """Write a table that was found right."""
+        if self.kept:
+            write_bytes(self.path, made.to_json().encode())
+
+
+@pytest.fixture
+def table3_file(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Table3File:
+    """Return where the session keeps Table 3; its board will show it."""
+    selection = request.config.stash[SELECTION]
+    if hasattr(request.config, "workerinput"):
+        pytest.skip("its times would be those of a shared machine; run it alone: pytest benchmarks -k table3")
+    record_property("table3", True)
+    return Table3File(table3.path_in(selection.records), selection.keeps_records, selection.rerun)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fedfeat.data.prepare import Studies
     from fedfeat.errors import FedfeatError
     from fedfeat.imputers.base import Context, Dims, Imputer, Reply, State
+    from fedfeat.models.counting import Cost
     from fedfeat.pipeline import CaseFailed, Result, run
     from fedfeat.plan import CaseSkipped, Resources
 
@@ -19,6 +20,7 @@ _HOMES = {
     "CaseFailed": "fedfeat.pipeline",
     "CaseSkipped": "fedfeat.plan",
     "Context": "fedfeat.imputers.base",
+    "Cost": "fedfeat.models.counting",
     "Dims": "fedfeat.imputers.base",
     "FedfeatError": "fedfeat.errors",
     "Imputer": "fedfeat.imputers.base",
@@ -35,6 +37,7 @@ __all__ = [
     "CaseFailed",
     "CaseSkipped",
     "Context",
+    "Cost",
     "Dims",
     "FedfeatError",
     "Imputer",

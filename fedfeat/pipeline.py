@@ -1,11 +1,11 @@
 """A case from its name to its result: the whole road, top to bottom."""
 
-import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from fedfeat.federation import rounds
 from fedfeat.federation.client import SERVER, Member
 from fedfeat.federation.forward import classify, filled
 from fedfeat.federation.rounds import Outcome, Pretraining, Progress
-from fedfeat.imputers.base import Context, Imputer
+from fedfeat.imputers.base import Context, Imputer, description
 from fedfeat.machine import fixed, graphics_card, peak_memory_mb
 from fedfeat.models.classifier import Classifier
 from fedfeat.models.counting import parameter_count
@@ -31,6 +31,7 @@ from fedfeat.randomness import scoped
 from fedfeat.results.record import Record
 from fedfeat.results.store import TestSet, scores_hash
 
+T = TypeVar("T")
 INITIALISATION = "initialisation"
 _KIND_LACKING = {"text": "image", "image": "text"}  # what is missing: which kind of client lacks it
 
@@ -93,8 +94,8 @@ def execute(plan: Plan, progress: Progress | None = None) -> Result:
 def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     case, training = plan.case, plan.preset.training
     classifier = initial_classifier(plan).to(plan.device)
-    clients = list(_members(plan))
-    members = [member for member in clients if plan.imputer.takes_part(member.kind) and len(member.studies)]
+    clients = list(clients_of(plan))
+    members = taking_part(plan, clients)
     if not members:
         raise FedfeatError(f"{case.case_id}: no client has a row to train on; use fewer clients or more studies")
     if plan.imputer.public:
@@ -131,6 +132,7 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         for name, kept in ablated.items()
     }
     test_set = _test_set(plan, test)
+    notes = list(record.notes)
     record = replace(
         record,
         status="passed",
@@ -143,7 +145,7 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         best_round=outcome.best_round,
         history=[dict(entry) for entry in outcome.history],
         pretraining=_pretraining(plan, outcome.pretraining),
-        **_description(plan, ctx, validation),
+        **_description(plan, ctx, validation, notes),
         samples_per_second=round(outcome.rows_trained / sum(entry["seconds"] for entry in outcome.history), 1),
         peak_memory_mb=peak_memory_mb(plan.device),
         test_rows=len(test),
@@ -152,8 +154,9 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
         scores_hash=scores_hash(logits),
         **_head_norms(classifier),
         **_traffic(plan, outcome),
-        **_costs(plan, classifier, ctx, outcome, members),
+        **_costs(plan, classifier, ctx, outcome, members, notes),
     )
+    record = replace(record, notes=notes)
     architecture = {number: cost.analytic_bytes(classifier, held) for number, held in outcome.modalities.items()}
     return Result(
         record,
@@ -166,7 +169,13 @@ def _execute(plan: Plan, record: Record, progress: Progress | None) -> Result:
     )
 
 
-def _members(plan: Plan) -> Iterator[Member]:
+def taking_part(plan: Plan, clients: Iterable[Member]) -> list[Member]:
+    """Return the clients that have a row and that the method lets take part."""
+    return [client for client in clients if plan.imputer.takes_part(client.kind) and len(client.studies)]
+
+
+def clients_of(plan: Plan) -> Iterator[Member]:
+    """Yield every client with what it holds, on the device."""
     for client in plan.partition.clients:
         modalities = MODALITIES if plan.imputer.nothing_missing else KINDS[client.kind]
         rows = plan.prepared.rows_of(client.patients)
@@ -255,23 +264,27 @@ def _pretraining(plan: Plan, pretraining: Pretraining) -> dict[str, Any]:
     }
 
 
-def _description(plan: Plan, ctx: Context, validation: Studies) -> dict[str, Any]:
-    """Return what the method tells of itself; raise TypeError or ValueError for what no record can hold."""
-    name = plan.imputer.name
-    with scoped(ctx.device, plan.case.seed, "describe"), torch.no_grad():
-        told = plan.imputer.describe(replace(ctx, phase="eval"), validation)
-    if not (isinstance(told, tuple) and len(told) == 2 and isinstance(told[0], Mapping)):
-        raise TypeError(f"method {name}: describe must return (numbers, samples), a mapping and a sequence")
-    numbers = {key: float(value) for key, value in told[0].items()}
-    wrong = [key for key, value in numbers.items() if not math.isfinite(value)]
-    if wrong:
-        raise ValueError(f"method {name}: describe returned {numbers[wrong[0]]} as {wrong[0]!r}; numbers are finite")
-    samples = [{str(key): str(value) for key, value in sample.items()} for sample in told[1]]
+def _told(imputer: Imputer, hook: str, ask: Callable[[], T], notes: list[str]) -> T | None:
+    """Return what a hook tells of the method; None, and a note, if it breaks: no scores are lost for that."""
+    try:
+        return ask()
+    except Exception as error:
+        line = " ".join(f"{type(error).__name__}: {error}".split())[:300].encode(errors="replace").decode()
+        notes.append(f"method {imputer.name}: {hook} fails ({line}); the record lacks what it tells")
+        return None
+
+
+def _description(plan: Plan, ctx: Context, validation: Studies, notes: list[str]) -> dict[str, Any]:
+    def ask() -> tuple[dict[str, float], list[dict[str, str]]]:
+        with scoped(ctx.device, plan.case.seed, "describe"), torch.no_grad():
+            return description(plan.imputer.describe(replace(ctx, phase="eval"), validation))
+
+    numbers, samples = _told(plan.imputer, "describe", ask, notes) or ({}, [])
     return {"method_numbers": numbers, "samples": samples if plan.prepared.table.synthetic else []}
 
 
 def _costs(
-    plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome, members: Sequence[Member]
+    plan: Plan, classifier: Classifier, ctx: Context, outcome: Outcome, members: Sequence[Member], notes: list[str]
 ) -> dict[str, Any]:
     counted = {"classifier": cost.classifier_cost(classifier, plan.preset.image_size, plan.preset.report_length)}
     for missing in _to_fill(plan):
@@ -279,7 +292,8 @@ def _costs(
         lacking = [member for member in members if member.kind == _KIND_LACKING[missing]]
         if lacking:
             there = replace(ctx, phase="eval", public=lacking[0].public)
-            filling = cost.filling_cost(plan.imputer, there, lacking[0].studies, missing)
+            ask = partial(cost.filling_cost, plan.imputer, there, lacking[0].studies, missing)
+            filling = _told(plan.imputer, "cost", ask, notes)
             counted |= {} if filling is None else {f"fill_{missing}": filling}
     of_fillings = {name: one.parameters for name, one in counted.items() if name != "classifier"}
     return {

@@ -44,7 +44,7 @@ _NOT_CORE = (
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that results depend on."""
+    """Return the versions of Python and of the libraries that scores and costs depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 

@@ -21,8 +21,9 @@ from sklearn.linear_model import LogisticRegression
 
 from fedfeat.case import Case
 from fedfeat.commands.parser import Parser
-from fedfeat.data.partition import KINDS
-from fedfeat.data.prepare import Studies
+from fedfeat.data import phantom, sources
+from fedfeat.data.phantom.sites import BENCHMARK, MIMIC
+from fedfeat.data.prepare import Studies, prepare
 from fedfeat.errors import FedfeatError
 from fedfeat.federation import rounds
 from fedfeat.federation.client import Member
@@ -30,8 +31,8 @@ from fedfeat.imputers.r2gen import ReportGeneration
 from fedfeat.imputers.r2gen.quality import bleu4, distinct, usual
 from fedfeat.imputers.r2gen.vocabulary import clean
 from fedfeat.machine import fixed
-from fedfeat.pipeline import evaluation_studies, initial_classifier
-from fedfeat.plan import CaseSkipped, Plan, plan
+from fedfeat.pipeline import clients_of, evaluation_studies, initial_classifier, taking_part
+from fedfeat.plan import CaseSkipped, Plan, Resources, plan
 from fedfeat.randomness import numpy_generator
 
 DRAWS = 2_000
@@ -153,6 +154,7 @@ class Quality:
         commonest: the share of the commonest one.
         bleu: BLEU-4 of the written reports, and of one normal report for every study.
         reports: written.
+        token_loss: of the validation reports, in nats, in the round whose network writes.
         seconds: of pretraining, and of writing.
     """
 
@@ -163,7 +165,8 @@ class Quality:
     commonest: float
     bleu: tuple[float, float]
     reports: int
-    seconds: tuple[float, float] = (0.0, 0.0)
+    token_loss: float = float("nan")
+    seconds: tuple[float, float] = (float("nan"), float("nan"))
 
 
 def judged(written: Sequence[str], normal: str, test: Studies, reader: LabelReader) -> Quality:
@@ -195,19 +198,21 @@ def judged(written: Sequence[str], normal: str, test: Studies, reader: LabelRead
     )
 
 
-def written_by(planned: Plan, test: Studies) -> tuple[list[str], tuple[float, float]]:
-    """Run the method's pretraining alone; return its reports of the test images, and the seconds of both."""
+def with_patients(planned: Plan, patients: int) -> Plan:
+    """Return the plan with that many training patients of phantom's first site; validation and test stay the same."""
+    table = phantom.load(sources.cache_folder() / "phantom", sizes=replace(BENCHMARK, train={MIMIC: patients}))
+    preset, former = planned.preset, planned.prepared
+    prepared = prepare(table, preset.image_size, former.pieces, preset.report_length, sources.cache_folder())
+    return replace(planned, prepared=prepared)
+
+
+def written_by(planned: Plan, members: Sequence[Member], test: Studies) -> tuple[list[str], float, tuple[float, float]]:
+    """Run the method's pretraining alone; return its reports of the test images, its token loss, the seconds of both.
+
+    The loss is that of the validation reports in the best round.
+    """
     imputer, training, seed = planned.imputer, planned.preset.training, planned.case.seed
     assert isinstance(imputer, ReportGeneration)
-    held = [
-        Member(
-            client.number,
-            client.kind,
-            planned.prepared.hold(planned.prepared.rows_of(client.patients), KINDS[client.kind]).to(planned.device),
-        )
-        for client in planned.partition.clients
-    ]
-    members = [member for member in held if imputer.takes_part(member.kind) and len(member.studies)]
     begun = time.perf_counter()
     with fixed(planned.device, planned.preset.threads):
         classifier = initial_classifier(planned).to(planned.device)
@@ -217,24 +222,37 @@ def written_by(planned: Plan, test: Studies) -> tuple[list[str], tuple[float, fl
         ctx = rounds.first_context(classifier, imputer, training, seed)
         with torch.no_grad():
             texts = imputer.written(replace(ctx, shared=pretraining.shared), test)
-    return texts, (trained - begun, time.perf_counter() - trained)
+    loss = pretraining.history[pretraining.best_round - 1]["validation_loss"]
+    return texts, loss, (trained - begun, time.perf_counter() - trained)
 
 
-def quality(partition: str, seed: int) -> Quality:
+def quality(partition: str, seed: int, patients: int | None = None, smoke: bool = False) -> Quality:
     """Pretrain R2Gen in a homogeneous column, and judge what it writes for the site's test studies.
+
+    Args:
+        partition: of the column.
+        seed: its seed.
+        patients: pretrain on the pairs of so many patients in one place instead; None: at the column's clients.
+        smoke: one epoch in one round, to see that everything runs.
 
     Raises:
         FedfeatError: the partition is none.
         CaseSkipped: the method does not apply to such clients.
     """
-    planned = plan(Case(method=ReportGeneration.name, setup="homogeneous", partition=partition, seed=seed))
+    case = Case(method=ReportGeneration.name, setup="homogeneous", partition=partition, seed=seed)
+    planned = plan(case, Resources(smoke=smoke))
+    if patients is None:
+        members = taking_part(planned, clients_of(planned))
+    else:
+        planned = with_patients(planned, patients)
+        members = [Member(0, "multimodal", evaluation_studies(planned, "train"))]
     test, train = (evaluation_studies(planned, split) for split in ("test", "train"))
     assert train.reports is not None
     targets = train.targets.cpu().numpy()
     reader = LabelReader(train.reports, targets, train.label_mask.cpu().numpy())
     normal = constant_normal(train.reports, targets[:, planned.prepared.labels.index("No Finding")] > 0.5)
-    texts, seconds = written_by(planned, test)
-    return replace(judged(texts, normal, test, reader), seconds=seconds)
+    texts, loss, seconds = written_by(planned, members, test)
+    return replace(judged(texts, normal, test, reader), token_loss=loss, seconds=seconds)
 
 
 def over_seeds(parts: Sequence[Quality]) -> tuple[float, tuple[float, float]]:
@@ -270,6 +288,7 @@ def _column(parts: Sequence[Quality]) -> dict[str, str]:
         "share of the commonest": mean([part.commonest for part in parts]),
         "BLEU-4, written": mean([part.bleu[0] for part in parts]),
         "BLEU-4, constant normal": mean([part.bleu[1] for part in parts]),
+        "validation token loss": mean([part.token_loss for part in parts]),
         "seconds, pretraining / writing": " / ".join(
             f"{fmean(part.seconds[place] for part in parts):.0f}" for place in range(2)
         ),
@@ -290,6 +309,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m fedfeat.report_quality", description=__doc__)
     parser.add_argument("--partition", default="4:0:6", metavar="I:0:M", help="homogeneous column (default: 4:0:6)")
     parser.add_argument("--seeds", default="0,1,2", help="(default: 0,1,2)")
+    parser.add_argument(
+        "--patients", type=int, metavar="N", help="pretrain on pairs of N patients in one place, not at the clients"
+    )
     return parser
 
 
@@ -300,8 +322,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = []
     try:
         seeds = _seeds(arguments.seeds)
+        if arguments.patients is not None and arguments.patients < 1:
+            raise FedfeatError(f"--patients {arguments.patients}: use 1 or more")
         for seed in seeds:
-            parts.append(quality(arguments.partition, seed))
+            parts.append(quality(arguments.partition, seed, arguments.patients))
+            print(f"seed {seed}: macro F1 {parts[-1].macro[0]:.3f}, shuffled {parts[-1].macro[1]:.3f}", flush=True)
     except (FedfeatError, CaseSkipped) as error:
         print(f"fedfeat: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -3,16 +3,21 @@
 No data and no pretrained weights have a part in it: costs follow from the sizes of networks.
 """
 
+import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
 from fedfeat import presets, provenance
+from fedfeat.data.prepare import MODALITIES
 from fedfeat.evaluation.cost import BYTES, analytic_bytes
 from fedfeat.imputers.base import Dims
 from fedfeat.imputers.fin import FIN, FeatureImputationNetwork
@@ -24,7 +29,8 @@ from fedfeat.machine import device_of, fixed, graphics_card
 from fedfeat.models.classifier import Classifier
 from fedfeat.models.counting import count, parameter_count
 from fedfeat.randomness import scoped
-from fedfeat.results.table3 import Encoder, System, Table3
+from fedfeat.results import table3 as results
+from fedfeat.results.table3 import Encoder, System, Table3, Upload
 
 LABELS = 14
 WORDS, STEPS, BEAMS = 1015, 40, 3  # with these R2Gen has the paper's 59.74 M and 94.059 G (inferred)
@@ -65,16 +71,30 @@ class _WithLabelHead(nn.Module):
         return logits
 
 
-def key(device: str) -> str:
-    """Return a hash of all that the table depends on but the machine's speed."""
-    digests = [provenance.core_digest(), *map(provenance.method_digest, (FIN, ReportGeneration))]
+def key(device: str, runs: int = RUNS) -> str:
+    """Return a hash of all that the table depends on: sources, versions, device, and whose times they are."""
+    sources = [provenance.core_digest(), *map(provenance.method_digest, (FIN, ReportGeneration))]
+    sources += [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (sys.modules[__name__], results)]
     return provenance.key(
-        {"sources": digests, "versions": provenance.versions(), "device": device, "runs": RUNS, "schema": 1}
+        {"sources": sources, "versions": _versions(device), "device": device, "runs": runs, "processor": _processor()}
     )
 
 
+def _versions(device: str) -> dict[str, str]:
+    return provenance.versions() | graphics_card(device_of(device))
+
+
+def _processor() -> str:
+    """Return the CPU's name; the machine's architecture where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
 def measure(device: str = "cpu", runs: int = RUNS) -> Table3:
-    """Count and time every system (a minute on two cores, most of it R2Gen's without a cache).
+    """Count and time every system (a minute and a half on two cores, most of it R2Gen's without a cache).
 
     Args:
         device: "cpu", "cuda" or "cuda:N"; counting is on the CPU.
@@ -84,7 +104,7 @@ def measure(device: str = "cpu", runs: int = RUNS) -> Table3:
     with fixed(device_of(device), _PRESET.threads), scoped(torch.device("cpu"), 0, "table 3"):
         classifier = Classifier(_PRESET.encoders, LABELS)
         candidates = _candidates(classifier)
-        encoders = _encoder_counts(classifier)
+        encoders = encoder_macs(classifier)
         systems = []
         for one in candidates:
             counted = count(one.network, (one.given,))
@@ -103,35 +123,54 @@ def measure(device: str = "cpu", runs: int = RUNS) -> Table3:
             systems = _timed(systems, candidates, classifier, device_of(device), runs)
     return Table3(
         systems=tuple(systems),
+        uploads=uploads(classifier),
+        rounds=_PRESET.training.rounds,
+        epochs=_PRESET.training.local_epochs,
         runs=runs,
-        key=key(device),
+        key=key(device, runs),
         device=device,
+        processor=_processor(),
         threads=_PRESET.threads,
-        versions=provenance.versions() | graphics_card(device_of(device)),
+        versions=_versions(device),
         commit=head,
         dirty=dirty,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _candidates(classifier: Classifier) -> list[_Candidate]:
-    width = _PRESET.encoders.features
-    feature, image = torch.full((1, width), width**-0.5), _image()
-    dims = Dims(width, LABELS)
-    directions = [FIN().network(dims) for _ in range(2)]
-    trunk, patch_width = patch_trunk(_PRESET.encoders.image)
-    r2gen = R2Gen(trunk, patch_width, WORDS, PAPER)
-    plain = {kind: analytic_bytes(classifier, held) / _MEGABYTE for kind, held in _HELD.items()}
-    networks = sum(parameter_count(network) for network in directions) * BYTES / _MEGABYTE
-    with_fin = {"multimodal": plain["multimodal"] + networks, "image": plain["image"]}
-    # Its own rounds come before the classifier's, in which image-only clients have reports, and so both encoders.
+def uploads(classifier: Classifier) -> tuple[Upload, ...]:
+    """Return what clients send in a round, of the paper's classifier (its weights do not matter)."""
+    multimodal, image = (analytic_bytes(classifier, held) / _MEGABYTE for held in (MODALITIES, ("image",)))
+    with torch.device("meta"):
+        fin, r2gen = FIN().network(Dims(classifier.width, LABELS)), _r2gen()
+    networks = 2 * parameter_count(fin) * BYTES / _MEGABYTE
     floats = sum(value.numel() for value in r2gen.state_dict().values() if value.is_floating_point())
-    with_r2gen = {"multimodal": floats * BYTES / _MEGABYTE, "image": plain["multimodal"]}
-    described = f"{WORDS:,} words, {STEPS} steps, beam {BEAMS}"
-    paper_fin, paper_r2gen = (6.324e6, 6.318e6), (59.74e6, 94.059e9)
+    rounds = _PRESET.training.rounds
+    return (
+        Upload(rounds=f"zero filling, each of {rounds}", multimodal=multimodal, image=image),
+        Upload(rounds=f"FIN, each of {rounds}", multimodal=multimodal + networks, image=image),
+        Upload(rounds=f"R2Gen, each of {rounds} of its own, before", multimodal=floats * BYTES / _MEGABYTE, image=0.0),
+        # With their written reports image-only clients train, and send, both encoders.
+        Upload(rounds=f"R2Gen, each of {rounds} of the classifier's", multimodal=multimodal, image=multimodal),
+    )
+
+
+def _r2gen() -> R2Gen:
+    trunk, patch_width = patch_trunk(_PRESET.encoders.image)
+    return R2Gen(trunk, patch_width, WORDS, PAPER)
+
+
+def _candidates(classifier: Classifier) -> list[_Candidate]:
+    width = classifier.width
+    feature, image = torch.full((1, width), width**-0.5), _image()
+    directions = [FIN().network(Dims(width, LABELS)) for _ in range(2)]
+    r2gen = _r2gen()
+    described = f"{WORDS:,} words, {STEPS} steps, beam {BEAMS} (inferred)"
+    fin_figures = {"paper_parameters": 6.324e6, "paper_macs": 6.318e6}
+    r2gen_figures = {"paper_parameters": 59.74e6, "paper_macs": 94.059e9}
     return [
         _Candidate(
-            _row("FIN, one direction", "image", paper_fin, role="fin", note="the network that is scored (equation 4)"),
+            _row("FIN, one direction", "image", role="fin", note="the network that is scored", **fin_figures),
             directions[0],
             feature,
         ),
@@ -139,48 +178,33 @@ def _candidates(classifier: Classifier) -> list[_Candidate]:
             _row(
                 "FIN, one direction with a label head (inferred)",
                 "image",
-                paper_fin,
-                note="with a Linear between 256 and 14 both of the paper's figures come out; its text has none",
+                note="with a Linear between 256 and 14 both of the paper's figures come out; its equation 4 needs none",
+                **fin_figures,
             ),
             _WithLabelHead(directions[0], width),
             feature,
         ),
         _Candidate(
-            _row(
-                "FIN, both directions",
-                "both",
-                note="what multimodal clients send in every round; image-only ones send none of it",
-                megabytes=with_fin,
-            ),
+            _row("FIN, both directions", "both", role="both", note="what multimodal clients train and send"),
             _BothDirections(directions),
             feature,
         ),
         _Candidate(
-            _row("R2Gen, without a cache", "text", paper_r2gen, role="r2gen", note=f"{described} (inferred)"),
+            _row("R2Gen, without a cache", "text", role="r2gen", note=described, **r2gen_figures),
             Writing(r2gen, STEPS, BEAMS, cached=False),
             image,
         ),
         _Candidate(
-            _row(
-                "R2Gen, with a cache",
-                "text",
-                role="cached",
-                note="as it is run; sent are the network, in rounds of its own before the classifier's, and by image-"
-                "only clients, which then read their reports, both encoders",
-                megabytes=with_r2gen,
-            ),
+            _row("R2Gen, with a cache", "text", role="cached", note=f"as it is run; {described}"),
             Writing(r2gen, STEPS, BEAMS, cached=True),
             image,
         ),
     ]
 
 
-def _row(name: str, encoder: Encoder, paper: tuple[float, float] | None = None, **known: object) -> System:
-    figures = {"paper_parameters": paper[0], "paper_macs": paper[1]} if paper else {}
-    return System(name=name, encoder=encoder, parameters=0, macs=0, megabytes_paper=0.0, **figures, **known)  # type: ignore[arg-type]
-
-
-_HELD = {"multimodal": ("image", "text"), "image": ("image",)}
+def _row(name: str, encoder: Encoder, **known: Any) -> System:
+    """Return a row of which only the counts are not known yet."""
+    return System(name=name, encoder=encoder, parameters=0, macs=0, megabytes_paper=0.0, **known)
 
 
 def _image() -> Tensor:
@@ -195,7 +219,8 @@ def _complete(classifier: Classifier) -> float:
     return parameter_count(classifier) * BYTES / _MEGABYTE
 
 
-def _encoder_counts(classifier: Classifier) -> dict[Encoder, int]:
+def encoder_macs(classifier: Classifier) -> dict[Encoder, int]:
+    """Return the multiply-accumulates of the paper's encoders, by what `System.encoder` names."""
     image, text = count(classifier.image, (_image(),)).macs, count(classifier.text, (_tokens(),)).macs
     assert image is not None and text is not None
     return {"image": image, "text": text, "both": image + text, "": 0}

@@ -19,6 +19,7 @@ from fedfeat.case import Case
 from fedfeat.data import manifest, partition_file
 from fedfeat.data.partition import Counts, draw
 from fedfeat.errors import FedfeatError
+from fedfeat.imputers.base import description
 from fedfeat.pipeline import CaseFailed, Result, execute, run
 from fedfeat.plan import CaseSkipped, Resources, plan
 from fedfeat.results.record import Record
@@ -300,17 +301,37 @@ def test_what_a_method_tells_of_itself_stands_in_the_record(resources: Resources
 
 
 @pytest.mark.parametrize(
-    ("told", "error"),
+    ("hook", "told", "why"),
     [
-        ("{}", "TypeError: method mine: describe must return (numbers, samples)"),
-        ("{'a': float('nan')}, []", "ValueError: method mine: describe returned nan as 'a'"),
+        ("describe", "{}", "TypeError: it must return (numbers, samples), a mapping and a list"),
+        ("describe", "{'a': float('nan')}, []", "TypeError: 'a' is nan; numbers are finite, by name"),
+        ("describe", "{'a': None}, []", "TypeError: 'a' is None; numbers are finite, by name"),
+        ("describe", "{}, ['text']", "TypeError: a sample is a mapping from names to texts"),
+        ("describe", "{}, [{'a': 'x' * 2001}]", "TypeError: a sample is a mapping from names to texts"),
+        ("describe", "{}, [{}] * 21", "TypeError: samples are a list of at most 20"),
+        ("describe", "1 / 0", "ZeroDivisionError: division by zero"),
+        ("cost", "12", "TypeError: it returned int, no fedfeat.models.counting.Cost"),
+        ("cost", "fedfeat.Cost(float('nan'))", "TypeError: it returned Cost(macs=nan"),
+        ("cost", "fedfeat.Cost(-1)", "TypeError: it returned Cost(macs=-1"),
     ],
 )
-def test_what_no_record_can_hold_is_named(resources: Resources, tmp_path: Path, told: str, error: str) -> None:
-    path = imputer(tmp_path, "return features", f"def describe(self, ctx, studies):\n        return {told}")
-    with pytest.raises(CaseFailed) as caught:
-        run(of_manifest("mine"), replace(resources, imputer=path, smoke=True))
-    assert str(caught.value).startswith(error)
+def test_a_trained_case_is_not_lost_for_what_its_method_tells(
+    resources: Resources, tmp_path: Path, hook: str, told: str, why: str
+) -> None:
+    arguments = {"describe": "ctx, studies", "cost": "ctx, studies, missing"}[hook]
+    body = f"def {hook}(self, {arguments}):\n        import fedfeat\n        return {told}"
+    mine = replace(resources, imputer=imputer(tmp_path, "return features", body), smoke=True)
+    record = run(of_manifest("mine", partition="8:0:2"), mine).record
+    assert record.status == "passed"
+    assert record.macro_auc is not None
+    (note,) = (note for note in record.notes if "mine" in note)
+    assert note.startswith(f"method mine: {hook} fails ({why}")
+    assert note.endswith("; the record lacks what it tells")
+    assert (record.method_numbers, record.macs["fill_text"]) == ({}, None if hook == "cost" else 0)
+
+
+def test_half_a_character_in_a_sample_can_be_written() -> None:
+    assert description(({}, [{"a": "\ud800b"}])) == ({}, [{"a": "?b"}])
 
 
 def test_a_parameter_reaches_the_method_and_the_id(resources: Resources) -> None:

@@ -20,6 +20,7 @@ from fedfeat.report_quality import (
     interval,
     judged,
     over_seeds,
+    quality,
     resampled,
     table,
     tally,
@@ -145,7 +146,7 @@ def test_without_a_normal_report_there_is_no_constant_one() -> None:
 
 
 def seed_of(macro: float, differences: list[float]) -> Quality:
-    return Quality((macro, 0.2, 0.7), (0.4, 0.3, 0.8), np.array(differences), 5, 0.5, (0.1, 0.12), 10, (60.0, 4.0))
+    return Quality((macro, 0.2, 0.7), (0.4, 0.3, 0.8), np.array(differences), 5, 0.5, (0.1, 0.12), 10, 1.5, (60.0, 4.0))
 
 
 def test_seeds_are_averaged_draw_by_draw() -> None:
@@ -179,3 +180,12 @@ def test_help_and_mistakes_train_nothing(options: list[str], status: int, out: s
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (status, err)
     assert done.stdout.startswith(out) and bool(done.stdout) is bool(out)
+
+
+@pytest.mark.parametrize("patients", [None, 40])
+def test_a_network_is_pretrained_and_what_it_writes_is_judged(patients: int | None) -> None:
+    found = quality("8:0:2", 0, patients, smoke=True)
+    assert found.reports == 48
+    assert 1 <= found.distinct <= 48
+    assert found.token_loss > 0
+    assert found.macro[2] > max(found.macro[:2]), "real reports say most"

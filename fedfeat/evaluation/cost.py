@@ -51,11 +51,19 @@ def filling_cost(imputer: Imputer, ctx: Context, studies: Studies, missing: str)
     """Return what giving one row the modality `missing` costs: as the method says, or else as `fill` is counted.
 
     None: the method only pairs, and does not say. `studies` are those of a client that lacks the modality.
+
+    Raises:
+        TypeError: the method returns no `Cost`, or one that a record cannot hold.
     """
-    said = imputer.cost(ctx, studies, missing)
-    if said is not None or type(imputer).fill is Imputer.fill:
-        return said
-    return fill_cost(imputer, ctx, missing)
+    said: object = imputer.cost(ctx, studies, missing)
+    if said is None:
+        return None if type(imputer).fill is Imputer.fill else fill_cost(imputer, ctx, missing)
+    if not isinstance(said, Cost):
+        raise TypeError(f"it returned {type(said).__name__}, no fedfeat.models.counting.Cost")
+    counts = [number for number in (said.macs, said.parameters, *said.unsupported.values()) if number is not None]
+    if not all(isinstance(number, int) and number >= 0 for number in counts):
+        raise TypeError(f"it returned {said}; counts are whole numbers, or None")
+    return said
 
 
 def fill_cost(imputer: Imputer, ctx: Context, missing: str) -> Cost:

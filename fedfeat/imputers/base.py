@@ -5,6 +5,7 @@ The engine, not the method, strips targets at evaluation, detaches what `fill` r
 are absent, restores models and averages.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
@@ -18,6 +19,7 @@ from fedfeat.models.counting import Cost
 from fedfeat.models.training import Training
 
 State = Mapping[str, Tensor]  # tensors by name
+SAMPLES_AT_MOST, SAMPLE_LENGTH = 20, 2_000  # of what `describe` returns: records are read by people
 Phase = Literal["pretrain", "train", "eval"]
 
 
@@ -217,10 +219,12 @@ class Imputer:
         return True
 
     def cost(self, ctx: Context, studies: Studies, missing: str) -> Cost | None:
-        """Return what giving one row the modality `missing` costs, each time it is done; once, after the last round.
+        """Return what giving one row the modality `missing` costs, each time it is done.
+
+        Asked after the last round, once for each modality that some clients lack.
 
         Args:
-            ctx: of the model that is tested, with the public studies if the method asks for them.
+            ctx: of the model that is tested, with the public studies if the method asks for them; `own` is empty.
             studies: of one of the clients that lack the modality, on the device.
             missing: "image" or "text".
 
@@ -238,8 +242,9 @@ class Imputer:
             studies: the validation rows, with both modalities, on the device.
 
         Returns:
-            Finite numbers by name, and samples of what the method makes, such as texts, each a few strings by name.
-            Samples stand in records of synthetic data only: what is made of patients' data is not to be published.
+            Finite numbers by name, and at most 20 samples of what the method makes, each a few texts by name, of at
+            most 2,000 characters. Samples stand in records of synthetic data only: what is made of patients' data is
+            not to be published.
         """
         return {}, []
 
@@ -250,6 +255,28 @@ class Imputer:
     def takes_part(self, kind: str) -> bool:
         """Return whether clients of this kind take part at all."""
         return True
+
+
+def description(told: object) -> tuple[dict[str, float], list[dict[str, str]]]:
+    """Return what `describe` returned as a record holds it.
+
+    Raises:
+        TypeError, ValueError: it is not what the contract says.
+    """
+    if not (isinstance(told, tuple) and len(told) == 2 and isinstance(told[0], Mapping)):
+        raise TypeError("it must return (numbers, samples), a mapping and a list")
+    numbers, samples = told
+    for name, value in numbers.items():
+        if not isinstance(name, str) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise TypeError(f"{name!r} is {value!r}; numbers are finite, by name")
+    if not isinstance(samples, list | tuple) or len(samples) > SAMPLES_AT_MOST:
+        raise TypeError(f"samples are a list of at most {SAMPLES_AT_MOST}")
+    for sample in samples:
+        texts = [*sample, *sample.values()] if isinstance(sample, Mapping) else [None]
+        if not all(isinstance(text, str) and len(text) <= SAMPLE_LENGTH for text in texts):
+            raise TypeError(f"a sample is a mapping from names to texts of at most {SAMPLE_LENGTH:,} characters")
+    kept = [{name: text.encode(errors="replace").decode() for name, text in sample.items()} for sample in samples]
+    return {name: float(value) for name, value in numbers.items()}, kept
 
 
 def average(before: State, uploads: Sequence[tuple[State, float]]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from fedfeat.results.board import Row, Section, Table
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.record import Record
 from fedfeat.results.significance import MARKS, Difference, Outcome, outcomes, shortage
+from fedfeat.results.text import large, quotient, ratio
 
 LEVEL_MARGIN = 1.56
 """Points of macro AUC; see the module's docstring."""
@@ -171,7 +172,7 @@ class Cost:
             return Judged("", "undecided", ", ".join(lacking))
         both = self._cost(section, "fin", self.both_key) if self.both_key else None
         here = quotient(dear, cheap)
-        beside = f"; both directions are sent, {large(both)}: {ratio_text(dear / both)}" if both else ""
+        beside = f"; both directions are sent, {large(both)}: {ratio(dear / both)}" if both else ""
         return Judged(here + beside, "holds" if self.holds(dear, cheap) else "fails")
 
     def holds(self, dear: float, cheap: float) -> bool:
@@ -252,24 +253,6 @@ def in_section(section: Section, pair: Pair) -> tuple[tuple[Record, ...], tuple[
 
 def _text(difference: Difference, result: Outcome, name: str) -> str:
     return f"{name} {difference.text} {MARKS[result.verdict]}".strip()
-
-
-def quotient(dear: float, cheap: float) -> str:
-    """Return two counts and how many times the first is the second."""
-    return f"{large(dear)} / {large(cheap)} = {ratio_text(dear / cheap)}"
-
-
-def large(value: float) -> str:
-    """Return a count with four digits and its unit, such as "59.74 M"."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.4g} {unit}"
-    return f"{value:.4g}"
-
-
-def ratio_text(value: float) -> str:
-    """Return a ratio, such as "9.5x"."""
-    return f"{value:,.0f}x" if value >= 100 else f"{value:.1f}x"
 
 
 def _over_columns(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fedfeat.results.board import Row, Table
 from fedfeat.results.record import Record
 from fedfeat.results.significance import MARKS
+from fedfeat.results.text import large
 
 NOTHING = "–"  # noqa: RUF001 (an en dash on purpose: a hyphen looks like a minus sign)
 """Stands for a number that there is not."""
@@ -121,6 +122,21 @@ def _megabytes_up(table: Table, row: Row) -> str:
     )
 
 
+def _method_parameters(_: Table, row: Row) -> str:
+    counts = [record.parameters["method"] for record in row.records.values() if "method" in record.parameters]
+    return " · ".join(dict.fromkeys(map(large, counts))) or NOTHING
+
+
+def _filling(_: Table, row: Row) -> str:
+    """Return the operations for a text and an image, of the first record that has them: seeds differ in words only."""
+    found = []
+    for what in ("fill_text", "fill_image"):
+        counts = [record.macs.get(what) for record in row.records.values()]
+        known = [count for count in counts if count is not None]
+        found.append(large(known[0]) if known else NOTHING)
+    return NOTHING if set(found) == {NOTHING} else " / ".join(found)
+
+
 def _seconds(table: Table, row: Row) -> str:
     seconds = row.mean(table.seeds, lambda record: record.seconds)
     return NOTHING if seconds is None else f"{seconds:.1f}"
@@ -167,6 +183,15 @@ COLUMNS = (
         _privacy,
         "what leaves a client, and what it must hold beside its own studies",
         align="left",
+    ),
+    Column(
+        "parameters", _method_parameters, "of the method's tensors that the server dispatches, beside the classifier's"
+    ),
+    Column(
+        "MACs to fill, text / image",
+        _filling,
+        "multiply-accumulates for giving one row what it lacks, each time: features in every batch, retrieval in every "
+        "round, a written report once; of this preset's networks",
     ),
     Column("MB up", _megabytes_up, "what all clients together send in one round, 1 MB = 1,000,000 bytes"),
     Column("seconds", _seconds, "wall time of a case, mean over the seeds"),

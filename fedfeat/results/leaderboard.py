@@ -11,11 +11,11 @@ from fedfeat.results.board import NOT_COMPARED, STALE, Axes, Row, Section, Table
 from fedfeat.results.columns import COLUMNS, NOTHING, label, mean
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.files import write_bytes
-from fedfeat.results.markdown import markdown_table, plain
 from fedfeat.results.record import Record
 from fedfeat.results.significance import MARKS, shortage
 from fedfeat.results.table3 import Table3
 from fedfeat.results.table3 import blocks as table3_blocks
+from fedfeat.results.text import markdown_table, plain
 
 BOARD = "leaderboard.md"
 

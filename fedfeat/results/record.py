@@ -91,7 +91,8 @@ class Record:
     """"classifier"; "method": the tensors that the server dispatches for it; "fill_image", "fill_text": of the networks
     that fill, where the method says so."""
     macs: Mapping[str, float | None] = field(default_factory=dict)
-    """Multiply-accumulates for one study, a part of the model; None where a method cannot fill that modality."""
+    """Multiply-accumulates for one study, a part of the model; None where no client lacks that modality, or there is no
+    count of filling it."""
     unsupported_ops: Mapping[str, Any] = field(default_factory=dict)
     """Operators that the count of `macs` leaves out."""
     bytes_up: Mapping[str, int] = field(default_factory=dict)

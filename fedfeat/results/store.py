@@ -63,14 +63,22 @@ def scores_hash(scores: npt.NDArray[np.floating[Any]]) -> str:
     return hashlib.sha256(repr(content.shape).encode() + content.tobytes()).hexdigest()[:16]
 
 
+_KEPT = ("levels", "low", "step")
+
+
 def as_kept(scores: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
     """Return scores as they come back from a sidecar."""
     return _of_levels(**_levels(scores))
 
 
 def _levels(scores: npt.NDArray[np.floating[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return finite scores (rows, labels) as levels, and each label's lowest score and the step between levels."""
+    """Return scores (rows, labels) as levels, and each label's lowest score and the step between levels.
+
+    Raises ValueError if a score is not finite.
+    """
     wide = np.asarray(scores, dtype=np.float64)
+    if not np.isfinite(wide).all():
+        raise ValueError("scores are not all finite")
     low = wide.min(0)
     step = (wide.max(0) - low) / np.iinfo(np.uint16).max
     levels = np.rint((wide - low) / np.where(step > 0, step, 1.0)).astype(np.uint16)
@@ -121,8 +129,8 @@ def write(
 
     `scores` are the model's outputs for the test rows, (rows, labels), kept in 16 bits. `test_set` is written if no
     file bears the hash `record.test_set` yet. Without scores, those of an earlier run of the case are removed.
-    Raises ValueError if scores come without a test set or in another shape, FedfeatError if another case already
-    has the file name, OSError if the disk refuses; the old files then stand as they were.
+    Raises ValueError if scores come without a test set, in another shape or not finite, FedfeatError if another case
+    already has the file name, OSError if the disk refuses; the old files then stand as they were.
     """
     path = record_path(folder, record.case_id)
     content = record.to_json().encode()
@@ -179,11 +187,14 @@ def read_scores(folder: Path, case_id: str) -> npt.NDArray[np.float32]:
     path = scores_path(folder, case_id)
     record = _read_record(record_path(folder, case_id))
     content = _unpack(path)
-    if not {"key", "levels", "low", "step"} <= content.keys() and not {"key", "scores"} <= content.keys():
+    if set(content) not in ({"key", *_KEPT}, {"key", "scores"}):
         raise _damaged(path)
     if str(content.pop("key")) != record.key:
         raise FedfeatError(f"{path}: scores of another run than the record beside it; run the case again with --rerun")
-    return _of_levels(**content) if "levels" in content else content["scores"].astype(np.float32)
+    try:
+        return _of_levels(**content) if "levels" in content else content["scores"].astype(np.float32)
+    except (TypeError, ValueError) as error:  # arrays of other kinds or shapes
+        raise _damaged(path) from error
 
 
 def read_test_set(folder: Path, test_set: str) -> TestSet:

@@ -104,6 +104,33 @@ def test_scores_of_older_records_are_read_in_full(tmp_path: Path, make_record: M
     assert store.find(tmp_path, CASE, "k1") == record
 
 
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"levels": np.zeros((3, 2), np.uint16), "low": np.zeros(2)},
+        {"levels": np.zeros((3, 2), np.uint16), "low": np.zeros(5), "step": np.zeros(2)},
+        {"levels": np.array([["a", "b"]] * 3), "low": np.zeros(2), "step": np.zeros(2)},
+        {"levels": np.zeros((3, 2), np.uint16), "low": np.zeros(2), "step": np.zeros(2), "more": np.zeros(1)},
+        {"scores": np.array([["a", "b"]] * 3)},
+    ],
+)
+def test_other_arrays_than_scores_are_named_as_damage(
+    tmp_path: Path, make_record: MakeRecord, arrays: dict[str, np.ndarray]
+) -> None:
+    record = make_record(test_set="t")
+    store.write(tmp_path, record, SCORES, _test_set())
+    np.savez_compressed(tmp_path / f"{FILE}.scores.npz", key=np.array(record.key), **arrays)
+    with pytest.raises(FedfeatError, match="damaged; remove it"):
+        store.read_scores(tmp_path, CASE)
+    assert store.find(tmp_path, CASE, record.key) is None
+
+
+def test_scores_that_are_not_finite_are_refused(tmp_path: Path, make_record: MakeRecord) -> None:
+    with pytest.raises(ValueError, match="not all finite"):
+        store.write(tmp_path, make_record(test_set="t"), SCORES * np.nan, _test_set())
+    assert store.read(tmp_path) == []
+
+
 def test_the_hash_of_scores_depends_on_every_bit_and_the_shape() -> None:
     scores = SCORES.astype(np.float32)
     value = store.scores_hash(scores)

@@ -11,7 +11,7 @@ from fedfeat.errors import FedfeatError
 from fedfeat.results import publish, store, table3
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
-from fedfeat.results.table3 import System, Table3
+from fedfeat.results.table3 import System, Table3, Upload
 
 PAPER = {"paper_parameters": 60e6, "paper_macs": 90e9}
 
@@ -26,11 +26,16 @@ def table() -> Table3:
         systems=(
             system("small", 6_000_000, 6_000_000, role="fin", encoder="image", encoder_macs=4_000_000_000),
             system("large", 60_000_000, 90_000_000_000, role="r2gen", encoder="text", encoder_macs=10**10, **PAPER),
+            system("two", 12_000_000, 12_000_000, role="both"),
             system("kept", 60_000_000, 8_000_000_000, role="cached", unsupported_ops={"aten::add": 3, "aten::mul": 2}),
         ),
+        uploads=(Upload(rounds="small, each of 30", multimodal=585.653, image=96.372),),
+        rounds=10,
+        epochs=3,
         runs=0,
         key="k",
         device="cpu",
+        processor="Some CPU",
         threads=2,
         versions={"python": "3.11"},
         commit="c0ffee" * 4,
@@ -61,10 +66,14 @@ def test_the_claims_are_judged_by_the_exact_counts(table: Table3) -> None:
         "90 G / 6 M = 15,000x",
         "holds",
     ]
-    assert rows["the same with the encoder that each needs"][1] == "100 G / 4.006 G = 25.0x"
+    assert rows["parameters, with both of FIN's directions, as it sends them"][1] == "60 M / 12 M = 5.0x"
+    assert rows["MACs with the encoders, without the cache"][1] == "100 G / 4.006 G = 25.0x"
+    (over_a_run,) = (cells[1] for name, cells in rows.items() if name.startswith("MACs over a run of 10 rounds"))
+    assert over_a_run == "8 G / 180 M = 44.4x"
+    assert rows["small, each of 30"] == ["585.653", "96.372"]
     assert rows["large"][:4] == ["60,000,000", "60 M", "90,000,000,000", "90 G"]
     assert "kept 5 calls of 2 operators" in text
-    assert "milliseconds" not in text
+    assert "milliseconds with the encoders" not in text
     dear = replace(table, systems=(replace(table.systems[0], parameters=7_000_000), *table.systems[1:]))
     assert "8.6x" in "".join(table3.blocks(dear))
     assert "fails" in "".join(table3.blocks(dear))
@@ -72,7 +81,7 @@ def test_the_claims_are_judged_by_the_exact_counts(table: Table3) -> None:
 
 
 def test_times_are_shown_with_the_encoders_and_as_ratios(table: Table3) -> None:
-    text = "\n".join(table3.blocks(timed(table, 1.0, 99.0, 9.0)))
+    text = "\n".join(table3.blocks(timed(table, 1.0, 99.0, 3.0, 9.0)))
     assert "medians of 3 runs" in text
     assert "99.00 / 100.00" in text
     assert "50.0x without the cache, 5.0x with it" in text
@@ -84,6 +93,8 @@ def test_times_are_shown_with_the_encoders_and_as_ratios(table: Table3) -> None:
         lambda content: content | {"schema": 2},
         lambda content: {key: value for key, value in content.items() if key != "systems"},
         lambda content: content | {"systems": content["systems"][:1]},
+        lambda content: content | {"systems": [one | {"parameters": 0} for one in content["systems"]]},
+        lambda content: content | {"runs": 5},
         lambda content: content | {"more": 1},
         lambda content: [],
     ],

@@ -1,4 +1,4 @@
-"""Markdown tables of texts that show as they stand."""
+"""How boards write things: Markdown tables, texts that show as they stand, large numbers and their ratios."""
 
 from collections.abc import Sequence
 
@@ -17,3 +17,21 @@ def plain(text: str) -> str:
     for special in ("\\", "<", "*", "`"):
         line = line.replace(special, f"\\{special}")
     return line
+
+
+def quotient(dear: float, cheap: float) -> str:
+    """Return two counts and how many times the first is the second."""
+    return f"{large(dear)} / {large(cheap)} = {ratio(dear / cheap)}"
+
+
+def large(value: float) -> str:
+    """Return a count with four digits and its unit, such as "59.74 M"."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.4g}"
+
+
+def ratio(value: float) -> str:
+    """Return a ratio, such as "9.5x"."""
+    return f"{value:,.0f}x" if value >= 100 else f"{value:.1f}x"

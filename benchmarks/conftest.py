@@ -27,6 +27,7 @@ from fedfeat.results.record import Record
 from fedfeat.results.table3 import Table3
 
 GROUPS = ("paper", "all")
+_OF_CASES = ("--methods", "--imputer", "--partition", "--partition-file", "--list")
 SELECTION = pytest.StashKey["Selection"]()
 COMMITTED = Path(__file__).resolve().parents[1] / RECORDS
 
@@ -176,12 +177,17 @@ def _node_id(case: Case) -> str:
 
 
 @pytest.hookimpl(trylast=True)  # after -k: what it left is what is to run
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave every case once: with `--partition`, each table's module names the same ones."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave every case once: with `--partition`, each table's module names the same ones.
+
+    Table 3, which has no cases, is left out where options ask for certain ones.
+    """
+    asks_for_cases = any(config.getoption(option) for option in _OF_CASES)
     seen: set[str] = set()
     for item in list(items):
         case = _case_of(item)
-        if case is not None and case.case_id in seen:
+        repeated = case is not None and case.case_id in seen
+        if repeated or (case is None and asks_for_cases):
             items.remove(item)
         elif case is not None:
             seen.add(case.case_id)

@@ -73,7 +73,9 @@ def _readable(folder: Path) -> Iterator[Record]:
 
 def _absent(what: str, case_id: str, folder: Path) -> FedfeatError:
     if not folder.is_dir():
-        return FedfeatError(f"{what}: there is no folder {folder}; check --records, or the path")
+        return FedfeatError(
+            f"{what}: there is no folder {folder}; name another by --records (published ones: leaderboard/records)"
+        )
     ids = {file_name(record.case_id): record.case_id for record in _readable(folder)}
     if not ids:
         return FedfeatError(f"{what}: no record at all is there; run `pytest benchmarks` first, or check --records")

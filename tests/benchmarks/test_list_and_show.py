@@ -165,7 +165,8 @@ def test_show_prints_the_case_that_ran_however_it_is_named(fedfeat: Fedfeat, rec
     ran = fedfeat("show", ZERO, folder=records.parent)
     assert ran.returncode == 2, "its default is the folder `runs`"
     assert (
-        ran.stderr == f"fedfeat: runs: no record of '{ZERO}': there is no folder runs; check --records, or the path\n"
+        ran.stderr
+        == f"fedfeat: runs: no record of '{ZERO}': there is no folder runs; name another by --records (published ones: leaderboard/records)\n"
     )
     by_id, by_node = (fedfeat("show", name, "--records", records) for name in (ZERO, NODE))
     by_path = fedfeat("show", store.record_path(records, ZERO))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +30,7 @@ from fedfeat.machine import device_of, fixed, graphics_card
 from fedfeat.models.classifier import Classifier
 from fedfeat.models.counting import count, parameter_count
 from fedfeat.randomness import scoped
+from fedfeat.results import paper
 from fedfeat.results import table3 as results
 from fedfeat.results.table3 import Encoder, System, Table3, Upload
 
@@ -104,7 +106,7 @@ def measure(device: str = "cpu", runs: int = RUNS) -> Table3:
     with fixed(device_of(device), _PRESET.threads), scoped(torch.device("cpu"), 0, "table 3"):
         classifier = Classifier(_PRESET.encoders, LABELS)
         candidates = _candidates(classifier)
-        encoders = encoder_macs(classifier)
+        encoders, complete = encoder_macs(classifier), parameter_count(classifier)
         systems = []
         for one in candidates:
             counted = count(one.network, (one.given,))
@@ -116,7 +118,7 @@ def measure(device: str = "cpu", runs: int = RUNS) -> Table3:
                     macs=counted.macs,
                     unsupported_ops=dict(counted.unsupported),
                     encoder_macs=encoders[one.row.encoder],
-                    megabytes_paper=_complete(classifier) + counted.parameters * BYTES / _MEGABYTE,
+                    megabytes_paper=(complete + counted.parameters) * BYTES / _MEGABYTE,
                 )
             )
         if runs:
@@ -166,8 +168,9 @@ def _candidates(classifier: Classifier) -> list[_Candidate]:
     directions = [FIN().network(Dims(width, LABELS)) for _ in range(2)]
     r2gen = _r2gen()
     described = f"{WORDS:,} words, {STEPS} steps, beam {BEAMS} (inferred)"
-    fin_figures = {"paper_parameters": 6.324e6, "paper_macs": 6.318e6}
-    r2gen_figures = {"paper_parameters": 59.74e6, "paper_macs": 94.059e9}
+    fin_figures, r2gen_figures = (
+        {"paper_parameters": paper.PARAMETERS[method], "paper_macs": paper.MACS[method]} for method in ("fin", "r2gen")
+    )
     return [
         _Candidate(
             _row("FIN, one direction", "image", role="fin", note="the network that is scored", **fin_figures),
@@ -215,10 +218,6 @@ def _tokens() -> Tensor:
     return torch.ones(1, _PRESET.report_length, dtype=torch.int32)
 
 
-def _complete(classifier: Classifier) -> float:
-    return parameter_count(classifier) * BYTES / _MEGABYTE
-
-
 def encoder_macs(classifier: Classifier) -> dict[Encoder, int]:
     """Return the multiply-accumulates of the paper's encoders, by what `System.encoder` names."""
     image, text = count(classifier.image, (_image(),)).macs, count(classifier.text, (_tokens(),)).macs
@@ -232,11 +231,11 @@ def _timed(
     """Return the rows with times: every system and encoder runs once before any of them runs again."""
     classifier = classifier.to(device).eval()
     calls: dict[str, Callable[[], Tensor]] = {
-        "image": _call(classifier.image, _image().to(device)),
-        "text": _call(classifier.text, _tokens().to(device)),
+        "image": partial(classifier.image, _image().to(device)),
+        "text": partial(classifier.text, _tokens().to(device)),
     }
     for one in candidates:
-        calls[one.row.name] = _call(one.network.to(device).eval(), one.given.to(device))
+        calls[one.row.name] = partial(one.network.to(device).eval(), one.given.to(device))
     took: dict[str, list[float]] = {name: [] for name in calls}
     with torch.no_grad():
         for call in calls.values():
@@ -248,11 +247,3 @@ def _timed(
     typical = {name: median(times) for name, times in took.items()}
     encoders = {"image": typical["image"], "text": typical["text"], "both": typical["image"] + typical["text"], "": 0.0}
     return [replace(one, milliseconds=typical[one.name], encoder_milliseconds=encoders[one.encoder]) for one in systems]
-
-
-def _call(network: nn.Module, given: Tensor) -> Callable[[], Tensor]:
-    def call() -> Tensor:
-        result: Tensor = network(given)
-        return result
-
-    return call

@@ -128,7 +128,7 @@ def _method_parameters(_: Table, row: Row) -> str:
 
 
 def _filling(_: Table, row: Row) -> str:
-    """Return the operations for a text and an image, of the first record that has them: seeds differ in words only."""
+    """Return the operations for a text and an image, of the first record that has them: seeds differ by little."""
     found = []
     for what in ("fill_text", "fill_image"):
         counts = [record.macs.get(what) for record in row.records.values()]

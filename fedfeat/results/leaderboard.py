@@ -15,7 +15,7 @@ from fedfeat.results.record import Record
 from fedfeat.results.significance import MARKS, shortage
 from fedfeat.results.table3 import Table3
 from fedfeat.results.table3 import blocks as table3_blocks
-from fedfeat.results.text import markdown_table, plain
+from fedfeat.results.text import commit_text, markdown_table, plain, versions_text
 
 BOARD = "leaderboard.md"
 
@@ -169,10 +169,10 @@ def _provenance(section: Section) -> str:
     lines = [
         *_left_out(section),
         *_parameters(section),
-        *_groups("Commit", records, _commit, dated=True),
+        *_groups("Commit", records, lambda record: commit_text(record.commit, record.dirty), dated=True),
         *_groups("Device", records, _device),
         *_groups("Encoders' start", records, lambda record: record.weights),
-        *_groups("Versions", records, lambda record: ", ".join(f"{k} {v}" for k, v in sorted(record.versions.items()))),
+        *_groups("Versions", records, lambda record: versions_text(record.versions)),
         *(f"Note: {note}" for note in dict.fromkeys(note for record in records for note in record.notes)),
     ]
     return "\n".join(f"- {plain(line)}" for line in lines)
@@ -219,13 +219,6 @@ def _groups(what: str, records: Iterable[Record], value: Callable[[Record], str]
         whose = f": {', '.join(dict.fromkeys(record.title for record in members))}" if len(groups) > 1 else ""
         lines.append(f"{what}: {text}{period}{whose}")
     return lines
-
-
-def _commit(record: Record) -> str:
-    if record.commit is None:
-        return "none, outside a git repository"
-    state = {True: " with uncommitted changes", False: "", None: ", working tree unknown"}[record.dirty]
-    return record.commit[:12] + state
 
 
 def _device(record: Record) -> str:

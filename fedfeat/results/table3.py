@@ -10,7 +10,7 @@ from fedfeat.errors import FedfeatError
 from fedfeat.results.claims import COMMUNICATION, OPERATIONS
 from fedfeat.results.columns import NOTHING
 from fedfeat.results.files import read_text
-from fedfeat.results.text import large, markdown_table, plain, quotient
+from fedfeat.results.text import commit_text, large, markdown_table, plain, quotient, versions_text
 
 NAME = "table3.json"
 SCHEMA = 1
@@ -220,11 +220,8 @@ def _provenance(table: Table3) -> list[str]:
         for one in table.systems
         if one.unsupported_ops
     ]
-    state = {True: " with uncommitted changes", False: "", None: ", working tree unknown"}[table.dirty]
-    commit = table.commit[:12] + state if table.commit else "none, outside a git repository"
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(table.versions.items()))
     return [
         *([f"fvcore counts these as nothing: {'; '.join(left_out)} (named in {NAME})"] if left_out else []),
-        f"Commit: {commit} ({table.date[:10]})",
-        f"Versions: {versions}",
+        f"Commit: {commit_text(table.commit, table.dirty)} ({table.date[:10]})",
+        f"Versions: {versions_text(table.versions)}",
     ]

@@ -1,6 +1,6 @@
-"""How boards write things: Markdown tables, texts that show as they stand, large numbers and their ratios."""
+"""How boards write things: Markdown tables, texts that show as they stand, large numbers and their ratios, what ran."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tabulate import tabulate
 
@@ -35,3 +35,16 @@ def large(value: float) -> str:
 def ratio(value: float) -> str:
     """Return a ratio, such as "9.5x"."""
     return f"{value:,.0f}x" if value >= 100 else f"{value:.1f}x"
+
+
+def commit_text(commit: str | None, dirty: bool | None) -> str:
+    """Return what ran, as a record's fields of these names tell it."""
+    if commit is None:
+        return "none, outside a git repository"
+    state = {True: " with uncommitted changes", False: "", None: ", working tree unknown"}[dirty]
+    return commit[:12] + state
+
+
+def versions_text(versions: Mapping[str, str]) -> str:
+    """Return the versions of libraries in one line, by name."""
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))

@@ -1,4 +1,4 @@
-"""What the paper reports: in Tables 1 and 2 macro AUC in points (0 to 100), mean of three seeds, on MIMIC-CXR; in Table 3 sizes."""
+"""What the paper reports: macro AUC in points (0 to 100), mean of three seeds, on MIMIC-CXR; sizes of networks."""
 
 from types import MappingProxyType
 

@@ -65,7 +65,11 @@ class Selection:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's options."""
     group = parser.getgroup("fedfeat", "fedfeat: federated learning with missing modalities")
-    group.addoption("--preset", default="phantom", help="hyper-parameters: phantom (small, CPU; default) or paper")
+    group.addoption(
+        "--preset",
+        default="phantom",
+        help="encoders and hyper-parameters: phantom (small, CPU; default), light (pretrained, CPU) or paper (GPU)",
+    )
     group.addoption("--dataset", default="phantom", help="phantom (embedded, synthetic; default) or manifest")
     group.addoption("--data", type=Path, metavar="PATH", help="the data, for --dataset manifest: a CSV")
     group.addoption("--methods", metavar="A,B", help="methods by name, or the groups paper (default) and all")

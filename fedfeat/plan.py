@@ -225,15 +225,13 @@ def _why_not(imputer: Imputer, counts: Counts) -> str | None:
 
 
 def _start(preset: Preset, resources: Resources) -> Start:
-    named = resources.image_weights or resources.text_weights
-    if named and (not preset.published_weights or resources.from_scratch):
+    way, named = weights.WAYS[preset.start], resources.image_weights or resources.text_weights
+    if named and (not way.paths or resources.from_scratch):
         reason = "--from-scratch is given" if resources.from_scratch else f"preset {preset.name} brings its own"
         raise FedfeatError(f"{named}: weights cannot be used, since {reason}; leave one of the options out")
     if resources.from_scratch:
         return weights.scratch()
-    if preset.published_weights:
-        return weights.published(resources.image_weights, resources.text_weights)
-    return weights.embedded()
+    return way.start(resources.image_weights, resources.text_weights)
 
 
 def _prepared(dataset: str, resources: Resources, size: int, length: int, vocabulary: Path) -> Prepared:

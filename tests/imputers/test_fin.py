@@ -15,7 +15,7 @@ from fedfeat.imputers.base import Context, Dims, Reply, State
 from fedfeat.imputers.fin import DIRECTIONS, FIN
 from fedfeat.models.classifier import Classifier
 from fedfeat.models.counting import count, parameter_count
-from fedfeat.models.encoders import EncoderNames, ImageEncoder
+from fedfeat.models.encoders import GREY, EncoderNames, ImageEncoder
 from fedfeat.models.training import Training
 from fedfeat.randomness import torch_generator
 
@@ -42,7 +42,7 @@ def paired_classifier() -> Classifier:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         classifier = Classifier(EncoderNames("basic-blocks", "bert-small", 16), 3)
-        classifier.image = ImageEncoder(nn.Flatten(), 16, 16, 1)
+        classifier.image = ImageEncoder(nn.Flatten(), 16, 16, GREY)
         classifier.text = Numbers()  # type: ignore[assignment]
         nn.init.orthogonal_(classifier.image.projection.weight)
     return classifier

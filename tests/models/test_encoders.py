@@ -1,5 +1,7 @@
 """Encoders of one modality."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -8,18 +10,24 @@ from torchvision.models.resnet import BasicBlock
 from torchvision.transforms import Normalize
 
 from fedfeat import presets
+from fedfeat.errors import FedfeatError
 from fedfeat.models.encoders import (
+    GREY,
     IMAGE_TRUNKS,
+    IMAGENET,
+    LITE,
     TEXT_TRUNKS,
     EncoderNames,
     ImageEncoder,
+    Pixels,
     TextEncoder,
     image_encoder,
     text_encoder,
 )
 
 PHANTOM = presets.get("phantom").encoders
-IMAGENET = ResNet50_Weights.IMAGENET1K_V1.transforms()
+LIGHT = presets.get("light").encoders
+TORCHVISION = ResNet50_Weights.IMAGENET1K_V1.transforms()
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +62,17 @@ def test_the_phantom_trunk_is_a_plain_sequence_of_basic_blocks() -> None:
     assert names[-2:] == ["AdaptiveAvgPool2d", "Flatten"]
 
 
-def test_each_trunk_has_the_width_that_it_tells() -> None:
+@pytest.mark.parametrize("name", sorted(IMAGE_TRUNKS))
+def test_each_image_trunk_has_the_width_that_it_tells(name: str, request: pytest.FixtureRequest) -> None:
+    if name == LIGHT.image:
+        request.getfixturevalue("light_extra")
     with torch.device("meta"):
-        for build in IMAGE_TRUNKS.values():
-            trunk, width, channels = build()
-            assert trunk.eval()(torch.zeros(2, channels, 64, 64)).shape == (2, width)
+        trunk, width, pixels = IMAGE_TRUNKS[name]()
+        assert trunk.eval()(torch.zeros(2, len(pixels.mean), 64, 64)).shape == (2, width)
+
+
+def test_each_text_trunk_has_the_width_that_it_tells() -> None:
+    with torch.device("meta"):
         for build_text in TEXT_TRUNKS.values():
             bert, width = build_text()
             assert bert.config.hidden_size == width
@@ -74,6 +88,35 @@ def test_the_papers_trunks_are_resnet50_and_bert_base() -> None:
     assert sum(parameter.numel() for parameter in text.trunk.parameters()) == 109_482_240  # as published
     assert image.projection.weight.shape == (256, 2048)
     assert text.projection.weight.shape == (256, 768)
+
+
+@pytest.mark.usefixtures("light_extra")
+def test_the_light_trunks_are_efficientnet_lite0_and_minilm() -> None:
+    assert (LIGHT.image, LIGHT.text, LIGHT.features) == ("efficientnet-lite0", "minilm-l6", 256)
+    with torch.device("meta"):
+        image, text = image_encoder(LIGHT), text_encoder(LIGHT)
+    # the package's network of 4,652,008, less ImageNet's 1,000 classes
+    assert sum(parameter.numel() for parameter in image.trunk.parameters()) == 4_652_008 - 1281 * 1000
+    assert sum(parameter.numel() for parameter in text.trunk.parameters()) == 22_713_216  # as published
+    assert image.projection.weight.shape == (256, 1280)
+    assert text.projection.weight.shape == (256, 384)
+
+
+@pytest.mark.usefixtures("light_extra")
+def test_the_light_trunk_gives_what_its_package_gives_before_the_classes() -> None:
+    with torch.random.fork_rng():
+        trunk = IMAGE_TRUNKS[LIGHT.image]()[0].eval()
+    pictures = torch.rand(2, 3, 128, 128).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        expected = trunk.extract_features(pictures).mean((2, 3))  # type: ignore[operator]
+        assert torch.allclose(trunk(pictures), expected, atol=1e-5)
+    assert expected.std(1).min() > 0
+
+
+def test_a_trunk_whose_package_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(FedfeatError, match=r"^efficientnet-lite-pytorch is not installed; install fedfeat\[light\]$"):
+        image_encoder(LIGHT)
 
 
 @pytest.mark.parametrize("length", [5, 17, 60])
@@ -92,15 +135,20 @@ def test_every_word_of_a_report_counts(text: TextEncoder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "mean", "std"),
-    [(3, IMAGENET.mean, IMAGENET.std), (1, [sum(IMAGENET.mean) / 3], [sum(IMAGENET.std) / 3])],
+    ("pixels", "mean", "std"),
+    [
+        (IMAGENET, TORCHVISION.mean, TORCHVISION.std),
+        (GREY, [sum(TORCHVISION.mean) / 3], [sum(TORCHVISION.std) / 3]),
+        (LITE, [127 / 255] * 3, [128 / 255] * 3),
+    ],
 )
-def test_pictures_are_normalised_as_torchvision_does(channels: int, mean: list[float], std: list[float]) -> None:
+def test_pictures_are_normalised_as_torchvision_does(pixels: Pixels, mean: list[float], std: list[float]) -> None:
+    channels = len(mean)
     seen: list[torch.Tensor] = []
     trunk = nn.Flatten()
     trunk.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     images = torch.rand(2, 1, 8, 8)
-    ImageEncoder(trunk, channels * 64, 16, channels)(images)
+    ImageEncoder(trunk, channels * 64, 16, pixels)(images)
     assert torch.allclose(seen[0], Normalize(mean, std)(images.expand(-1, channels, -1, -1)), atol=1e-6)
 
 

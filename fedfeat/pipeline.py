@@ -353,6 +353,7 @@ def _blank_record(plan: Plan) -> Record:
         versions=provenance.versions() | graphics_card(plan.device),
         weights=plan.start.origin,
         data=plan.prepared.digest,
+        sources=[asdict(origin) for origin in table.origins],
         partition_hash=plan.partition.digest,
         imported_partition=case.imported_partition,
         core=plan.core,

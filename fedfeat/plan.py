@@ -12,9 +12,9 @@ import torch
 from fedfeat import imputers, presets, provenance
 from fedfeat.case import Case
 from fedfeat.data import partition, partition_file, reports, sources
-from fedfeat.data.partition import Counts, Partition
+from fedfeat.data.partition import KINDS, Counts, Partition
 from fedfeat.data.partition_file import PartitionFile
-from fedfeat.data.prepare import Prepared, prepare
+from fedfeat.data.prepare import MODALITIES, Prepared, prepare
 from fedfeat.data.studies import Setup, StudyTable
 from fedfeat.errors import FedfeatError
 from fedfeat.federation.aggregation import rule
@@ -102,6 +102,9 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
         raise CaseSkipped(f"{imputer.name} does not apply: {reason}")
     _check_evaluation(prepared, setup)
     held = _held(case, file, prepared.table, setup)
+    reason = _why_not_complete(imputer, held, prepared)
+    if reason:
+        raise CaseSkipped(f"{imputer.name} does not apply: {reason}")
     if imputer.public and not len(public_rows(prepared, held)):
         raise CaseSkipped(f"{imputer.name} does not apply: no public study has both image and report")
     case = replace(case, imported_partition=_imported(case, file, held, prepared.table, setup))
@@ -222,6 +225,18 @@ def _why_not(imputer: Imputer, counts: Counts) -> str | None:
         raise FedfeatError(
             f"method {imputer.name}: applies fails ({type(error).__name__}: {error}); it must return a reason or None"
         ) from error
+
+
+def _why_not_complete(imputer: Imputer, held: Partition, prepared: Prepared) -> str | None:
+    """Return why a method that needs both modalities of every client has none to take, or None."""
+    for client in held.clients if imputer.nothing_missing else ():
+        rows = prepared.rows_of(client.patients)
+        for name in set(MODALITIES) - set(KINDS[client.kind]):
+            if len(rows) and not prepared.present[name][rows].any():
+                what = {"image": "image", "text": "report"}[name]
+                site = prepared.table.rows["site"].iloc[rows[0]]
+                return f"client {client.number} ({client.kind}) lacks every {what}, since {site} has none"
+    return None
 
 
 def _start(preset: Preset, resources: Resources) -> Start:

@@ -1,6 +1,8 @@
 """Small studies, models and contexts that tests share."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from PIL import Image
 
 from fedfeat.data import reports
 from fedfeat.data.prepare import Prepared, prepare
-from fedfeat.data.studies import Pool, Setup, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, Pool, Setup, StudyTable
 from fedfeat.imputers.base import Context, Dims, State
 from fedfeat.models.classifier import Classifier
 from fedfeat.models.encoders import EncoderNames
@@ -44,6 +46,110 @@ def light_extra() -> None:
     lacking = [name for name in packages if find_spec(name) is None]
     if lacking:
         pytest.skip(f"{', '.join(lacking)} not installed: they come with fedfeat[light]")
+
+
+@dataclass(frozen=True)
+class Published:
+    """Folders in the published layouts of three collections, with made-up studies."""
+
+    root: Path
+
+    @property
+    def mimic_images(self) -> Path:
+        return self.root / "mimic-cxr-jpg" / "2.1.0"
+
+    @property
+    def mimic_reports(self) -> Path:
+        return self.root / "mimic-cxr" / "2.0.0"
+
+    @property
+    def chexpert(self) -> Path:
+        return self.root / "CheXpert-v1.0-small"
+
+    @property
+    def openi_images(self) -> Path:
+        return self.root / "openi" / "NLMCXR_png"
+
+    @property
+    def openi_reports(self) -> Path:
+        return self.root / "openi" / "ecgen-radiology"
+
+    def options(self, source: str) -> list[str]:
+        """Return what `fedfeat prepare` has to be told of a collection."""
+        return {
+            "mimic_cxr": ["--images", str(self.mimic_images), "--reports", str(self.mimic_reports)],
+            "chexpert": ["--images", str(self.chexpert)],
+            "openi": ["--images", str(self.openi_images), "--reports", str(self.openi_reports)],
+        }[source]
+
+    def copy(self, to: Path) -> "Published":
+        """Return a copy that a test may change."""
+        shutil.copytree(self.root, to)
+        return Published(to)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """Some two hundred studies of each collection, real JPEGs and PNGs."""
+    folders, random = Published(tmp_path_factory.mktemp("published")), np.random.default_rng(7)
+
+    def picture(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = random.integers(0, 256, (4, 5), dtype=np.uint8)
+        Image.fromarray(coarse).resize((90 + len(path.name) % 7, 72), Image.Resampling.BICUBIC).save(path)
+
+    def findings() -> dict[str, str]:
+        values = random.choice(["1.0", "0.0", "-1.0", ""], len(CHEXPERT_LABELS), p=[0.3, 0.2, 0.1, 0.4])
+        return dict(zip(CHEXPERT_LABELS, map(str, values), strict=True))
+
+    def text(found: dict[str, str]) -> str:
+        seen = " ".join(f"{label} is seen." for label, value in found.items() if value == "1.0")
+        return f" FINAL REPORT\n INDICATION: Cough.\n\n FINDINGS: {seen}\n\n IMPRESSION: As above.\n"
+
+    images, labels = [], []
+    for number in range(120):
+        patient, split = f"1{number % 10}{number:06d}", ("train", "train", "train", "validate", "test")[number % 5]
+        for study in (f"5{number:06d}{visit}" for visit in range(2)):
+            place, found = f"files/p{patient[:2]}/p{patient}/s{study}", findings()
+            labels.append({"subject_id": patient, "study_id": study, **found})
+            for view in ("AP", "LATERAL") if number % 3 else ("PA",):
+                name = f"{study}-{view.lower()}"
+                picture(folders.mimic_images / place / f"{name}.jpg")
+                images.append((name, patient, study, view, split))
+            report = (folders.mimic_reports / place).with_suffix(".txt")
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.write_text(text(found))
+    frame = pd.DataFrame(images, columns=["dicom_id", "subject_id", "study_id", "ViewPosition", "split"])
+    tables = {"metadata": frame.drop(columns="split"), "split": frame, "chexpert": pd.DataFrame(labels)}
+    for kind, table in tables.items():
+        table.to_csv(folders.mimic_images / f"mimic-cxr-2.0.0-{kind}.csv.gz", index=False)
+
+    for split, patients in (("train", range(160)), ("valid", range(160, 170))):
+        rows = []
+        for patient in patients:
+            for view in ("Frontal", "Lateral")[: 1 + patient % 2]:
+                place = f"{split}/patient{patient:05d}/study1/view1_{view.lower()}.jpg"
+                picture(folders.chexpert / place)
+                path = f"CheXpert-v1.0-small/{place}"
+                rows.append({"Path": path, "Frontal/Lateral": view, "AP/PA": "AP", **findings()})
+        pd.DataFrame(rows).to_csv(folders.chexpert / f"{split}.csv", index=False)
+
+    folders.openi_reports.mkdir(parents=True)
+    views = []
+    terms = ("Cardiomegaly", "Pleural Effusion/left", "Opacity/lung/base", "Pulmonary Edema", "normal")
+    for uid in range(2, 222):
+        chosen = sorted({str(term) for term in random.choice(terms, 2)})
+        name = f"{uid}_IM-{uid:04d}-1001"
+        picture(folders.openi_images / f"CXR{name}.png")
+        views.append((uid, f"{name}.dcm.png", "Frontal" if uid % 20 else "Lateral"))
+        (folders.openi_reports / f"{uid}.xml").write_text(
+            f'<eCitation><uId id="CXR{uid}"/>'
+            f'<Abstract><AbstractText Label="FINDINGS">{" and ".join(chosen)}.</AbstractText></Abstract>'
+            f"<MeSH>{''.join(f'<major>{term}</major>' for term in chosen)}</MeSH></eCitation>"
+        )
+    frame = pd.DataFrame(views, columns=["uid", "filename", "projection"])
+    frame.to_csv(folders.openi_images.parent / "indiana_projections.csv", index=False)
+    return folders
 
 
 @pytest.fixture

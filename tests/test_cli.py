@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import fedfeat.cli
+from fedfeat import files
 from fedfeat.errors import FedfeatError
-from fedfeat.results import files, publish, store
+from fedfeat.results import publish, store
 from fedfeat.results.record import Record
 
 PROJECT = Path(fedfeat.cli.__file__).parents[1]

@@ -180,6 +180,7 @@ def test_a_record_is_complete_and_goes_through_json(resources: Resources, tmp_pa
         "pretraining",
         "method_numbers",
         "samples",
+        "sources",
         "notes",
     }  # there is no commit outside a checkout
     assert record.status == "passed"

@@ -3,8 +3,8 @@
 import argparse
 
 from fedfeat.commands.places import LEADERBOARD, RECORDS, Commands, add_folder
+from fedfeat.files import write_together
 from fedfeat.results import comparisons, staleness, store, table3
-from fedfeat.results.files import write_together
 from fedfeat.results.publish import board_of, require_own_board
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fedfeat.commands.places import Commands
 from fedfeat.errors import FedfeatError
-from fedfeat.results.files import write_bytes
+from fedfeat.files import write_bytes
 
 
 def add(commands: Commands) -> None:
@@ -16,8 +16,8 @@ def add(commands: Commands) -> None:
     command.add_argument("--setup", default="homogeneous", help="homogeneous (default) or heterogeneous")
     command.add_argument("--partition", default="8:0:2", metavar="I:T:M", help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    command.add_argument("--dataset", default="phantom", help="phantom (default) or manifest")
-    command.add_argument("--data", type=Path, metavar="PATH", help="the data, for --dataset manifest: a CSV")
+    command.add_argument("--dataset", default="phantom", help="phantom (default), manifest, cxr, ...")
+    command.add_argument("--data", type=Path, metavar="PATH", help="a CSV for manifest, else a prepared folder")
     command.set_defaults(run=run)
 
 

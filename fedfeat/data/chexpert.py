@@ -8,7 +8,7 @@ import pandas as pd
 
 from fedfeat.data import folders
 from fedfeat.data.folders import counted
-from fedfeat.data.studies import CHEXPERT_LABELS, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, Origin, StudyTable
 from fedfeat.errors import FedfeatError
 
 SOURCE = "chexpert"
@@ -42,7 +42,9 @@ def table(images: Path, uncertain: str = "zeros") -> StudyTable:
     if lost.any():
         notes.append(f"{counted(int(lost.sum()), 'row')} left out: no batch holds the patient")
     frame = frame.assign(image=prefixes + frame["image"], report="")[~lost]
-    return folders.as_table(SOURCE, top, frame, findings[~lost], uncertain, notes)
+    small = "small" in f"{root.name}/{frame['first'].iloc[0]}".lower()
+    origin = Origin(SOURCE, "1.0, small" if small else "1.0", "CheXpert labeler, validation by radiologists", True)
+    return folders.as_table(origin, top, frame, findings[~lost], uncertain, notes)
 
 
 def _root(images: Path) -> Path:

@@ -6,6 +6,7 @@ import re
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +16,7 @@ from PIL import Image
 
 from fedfeat.data.images import grey
 from fedfeat.data.manifest import UNCERTAIN_POLICIES
-from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, Pool, Setup, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, Origin, Pool, Setup, StudyTable
 from fedfeat.errors import FedfeatError
 
 _MANY = re.compile(r"[ps]\d{3,}|patient\d+|study\d+", re.IGNORECASE)  # folders of patients and studies: never searched
@@ -159,13 +160,17 @@ def require_policy(uncertain: str) -> None:
         raise FedfeatError(f"uncertain {uncertain!r} is unknown; the known ones are {', '.join(UNCERTAIN_POLICIES)}")
 
 
-def reader(root: Path) -> Callable[[str], Image.Image]:
-    """Return what reads a picture by its path below `root`."""
+@dataclass(frozen=True)
+class Reader:
+    """Reads a picture by its path below `root`; a class, so that other processes can be handed one."""
 
-    def read_image(key: str) -> Image.Image:
-        place = root / key
+    root: Path
+
+    def __call__(self, key: str) -> Image.Image:
+        """Return the picture as 8-bit grey; raise FedfeatError if it cannot be read."""
+        place = self.root / key
         if re.search(_CLIMBS, key) or PurePosixPath(key).is_absolute():
-            raise FedfeatError(f"{root}: image {key!r} leads out of the folder; use a key of the table")
+            raise FedfeatError(f"{self.root}: image {key!r} leads out of the folder; use a key of the table")
         if not place.is_file():  # reading a named pipe would wait for ever
             raise FedfeatError(f"{place}: no such image; fetch it, or leave its row out")
         try:
@@ -176,8 +181,6 @@ def reader(root: Path) -> Callable[[str], Image.Image]:
                 f"{place}: the image cannot be decoded ({error or type(error).__name__}); fetch the file again"
             ) from error
 
-    return read_image
-
 
 def counted(number: int, singular: str, plural: str = "") -> str:
     """Return "1 study", "2,000 studies"."""
@@ -185,33 +188,47 @@ def counted(number: int, singular: str, plural: str = "") -> str:
 
 
 def as_table(
-    source: str,
-    root: Path,
-    rows: pd.DataFrame,
-    findings: np.ndarray,
-    uncertain: str,
-    notes: Sequence[str],
+    origin: Origin, root: Path, rows: pd.DataFrame, findings: np.ndarray, uncertain: str, notes: Sequence[str]
 ) -> StudyTable:
-    """Return the table of one published collection: blank is absent, one setup, pictures read when asked for.
+    """Return the table of one published collection, whose pictures are read when asked for.
 
     Args:
-        source: the reader's name, which is also the site of every row.
+        origin: its name is also the site of every row.
         root: what the rows' `image` is relative to.
         rows: n rows with patient, image, report and split.
         findings: (n, 14) float32.
         uncertain: what -1 counts as.
         notes: what was left out, and how labels came about.
     """
+    rows = rows.assign(site=origin.name)[list(COLUMNS)].reset_index(drop=True)
+    return collection(origin, rows, findings, uncertain, notes, Reader(root))
+
+
+def collection(
+    origin: Origin,
+    rows: pd.DataFrame,
+    findings: np.ndarray,
+    uncertain: str,
+    notes: Sequence[str],
+    read_image: Callable[[str], Image.Image],
+) -> StudyTable:
+    """Return the table of one published collection: blank is absent; one setup, if it has a test split with reports."""
     everyone = Pool(None, None)
+    setups = {"homogeneous": Setup({"image": everyone, "text": everyone, "multimodal": everyone}, None)}
+    no_setup = {"heterogeneous": f"{origin.name} is one source, and the heterogeneous setup needs three"}
+    if not (rows["report"] != "").any():
+        no_setup["homogeneous"] = f"{origin.name} has no reports here, so that nothing could be scored"
+        setups = {}
     return StudyTable(
-        source=source,
+        source=origin.name,
         labels=CHEXPERT_LABELS,
-        rows=rows.assign(site=source)[list(COLUMNS)].reset_index(drop=True),
+        rows=rows,
         findings=findings,
         uncertain=uncertain,
         blank="zeros",
-        setups={"homogeneous": Setup({"image": everyone, "text": everyone, "multimodal": everyone}, None)},
-        no_setup={"heterogeneous": f"{source} is one source, and the heterogeneous setup needs three"},
-        read_image=reader(root),
+        setups=setups,
+        no_setup=no_setup,
+        read_image=read_image,
         notes=tuple(notes),
+        origins=(origin,),
     )

@@ -9,7 +9,7 @@ import pandas as pd
 from fedfeat.data import folders
 from fedfeat.data.folders import counted
 from fedfeat.data.radiology import sections
-from fedfeat.data.studies import CHEXPERT_LABELS, SPLITS, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, SPLITS, Origin, StudyTable
 from fedfeat.errors import FedfeatError
 
 SOURCE = "mimic_cxr"
@@ -70,7 +70,8 @@ def table(images: Path, reports: Path | None, uncertain: str = "zeros", hand_lab
     folders.require_whole_patients(split_file, rows)
     if reports is not None:
         rows["report"] = study.map(_texts(reports, study.unique().tolist(), notes))
-    return folders.as_table(SOURCE, root, rows, values, uncertain, notes)
+    by = "CheXpert labeler, test by radiologists" if hand_labelled else "CheXpert labeler"
+    return folders.as_table(Origin(SOURCE, _release(root), by, True), root, rows, values, uncertain, notes)
 
 
 def _root(images: Path) -> tuple[Path, list[Path]]:
@@ -89,6 +90,12 @@ def _root(images: Path) -> tuple[Path, list[Path]]:
 def _version(name: str) -> tuple[int, ...]:
     found = re.search(r"\d+(?:\.\d+)+", name)
     return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def _release(root: Path) -> str:
+    """Return the release as its folder is called; 2.1.0 keeps the names of 2.0.0's tables, but adds labels by hand."""
+    named = _version(root.name) or max(map(_version, (path.name for path in root.glob("mimic-cxr-*.csv*"))), default=())
+    return ".".join(map(str, named))
 
 
 def _file(root: Path, kind: str) -> Path:

@@ -16,7 +16,7 @@ from fedfeat.data import folders, mesh
 from fedfeat.data.folders import counted
 from fedfeat.data.manifest import split_of
 from fedfeat.data.radiology import tidy
-from fedfeat.data.studies import CHEXPERT_LABELS, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, Origin, StudyTable
 from fedfeat.errors import FedfeatError
 
 SOURCE = "openi"
@@ -73,7 +73,8 @@ def table(images: Path, reports: Path, labels: Path | None = None, uncertain: st
         notes.append(f"{counted(silent, 'study', 'studies')} without findings and impression: kept without a report")
     notes.append("Open-I names no patients: a study counts as one, and splits are by a hash of its number (70/10/20)")
     findings = np.stack([of_study[uid] for uid in frame["patient"]])
-    return folders.as_table(SOURCE, images, frame, findings, uncertain, notes)
+    by = f"file {labels.name}" if labels else "MeSH terms"
+    return folders.as_table(Origin(SOURCE, "", by), images, frame, findings, uncertain, notes)
 
 
 def _reports(place: Path, notes: list[str]) -> list[Report]:

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from fedfeat.data.images import square
-from fedfeat.data.reports import tokenize
-from fedfeat.data.studies import UNCERTAIN, StudyTable
+from fedfeat.data.reports import fingerprint, tokenize
+from fedfeat.data.studies import UNCERTAIN, Pictures, StudyTable
 from fedfeat.errors import FedfeatError
 
 MODALITIES = ("image", "text")  # also the order in which features are concatenated
@@ -118,7 +118,7 @@ class Prepared:
     """All rows of a source as arrays (shapes as in `Studies`, NumPy), and where each row belongs."""
 
     table: StudyTable
-    images: np.ndarray
+    images: np.ndarray | Pictures
     tokens: np.ndarray
     targets: np.ndarray
     label_mask: np.ndarray
@@ -182,22 +182,47 @@ def prepare(table: StudyTable, image_size: int, pieces: Tokenizer, length: int, 
     """Decode and tokenize every row of the table.
 
     Raises:
-        FedfeatError: an image cannot be read.
+        FedfeatError: an image cannot be read, or the pictures were prepared at another size.
     """
-    images = _cached_images(table, image_size, cache)
-    reports = table.rows["report"].tolist()
-    tokens = tokenize(reports, pieces, length)
-    present = {"image": (table.rows["image"] != "").to_numpy(), "text": (table.rows["report"] != "").to_numpy()}
-    tokens[~present["text"]] = 0
-    targets, label_mask = resolve(table.findings, table.uncertain, table.blank)
+    stored = table.stored
+    if stored is not None and stored.size != image_size:
+        raise FedfeatError(
+            f"{table.source}: its images were prepared at {stored.size} pixels, and the preset needs {image_size}; "
+            "call `fedfeat prepare` with --preset, into another folder"
+        )
     digest = hashlib.blake2b(digest_size=16)
-    for array in (images, tokens, targets, label_mask, *present.values()):
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+    images: np.ndarray | Pictures
+    if stored is None:
+        images = decoded = _cached_images(table, image_size, cache)
+        _update(digest, decoded)
+    else:
+        images = stored.pictures
+        digest.update(stored.checksum.encode())
+    present = {"image": (table.rows["image"] != "").to_numpy(), "text": (table.rows["report"] != "").to_numpy()}
+    tokens = _tokens(table, present["text"], pieces, length)
+    targets, label_mask = resolve(table.findings, table.uncertain, table.blank)
+    for array in (tokens, targets, label_mask, *present.values()):
+        _update(digest, array)
     for column in ("patient", "site", "split"):
         digest.update("\x1f".join(table.rows[column]).encode())
     digest.update(repr((table.labels, sorted(table.setups.items()))).encode())
     return Prepared(table, images, tokens, targets, label_mask, present, digest.hexdigest(), pieces)
+
+
+def _update(digest: "hashlib.blake2b", array: np.ndarray) -> None:
+    digest.update(f"{array.shape}{array.dtype}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+
+
+def _tokens(table: StudyTable, present: np.ndarray, pieces: Tokenizer, length: int) -> np.ndarray:
+    """Return (n, length) int32 token ids, zeros where there is no report: those prepared, if they are the same."""
+    stored = table.stored
+    there = stored.tokens if stored is not None and stored.vocabulary == fingerprint(pieces) else None
+    if there is not None and there.shape[1] == length:
+        return there
+    tokens = tokenize(table.rows["report"].tolist(), pieces, length)
+    tokens[~present] = 0
+    return tokens
 
 
 def _decode(table: StudyTable, size: int) -> np.ndarray:

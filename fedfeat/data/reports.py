@@ -1,5 +1,6 @@
 """Reports to token ids: the cleaning and the WordPiece of the released protocol."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -42,6 +43,12 @@ def tokenizer(vocabulary: Path, length: int) -> Tokenizer:
     pieces: Tokenizer = BertWordPieceTokenizer(str(vocabulary), lowercase=True)._tokenizer
     pieces.enable_truncation(length)
     return pieces
+
+
+def fingerprint(pieces: Tokenizer) -> str:
+    """Return a hash of a tokenizer's vocabulary, 32 hexadecimal digits: equal ones give equal token ids."""
+    words = sorted(pieces.get_vocab().items(), key=lambda entry: entry[1])
+    return hashlib.blake2b("\n".join(word for word, _ in words).encode(), digest_size=16).hexdigest()
 
 
 def tokenize(reports: Sequence[str], pieces: Tokenizer, length: int) -> np.ndarray:

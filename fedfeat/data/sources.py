@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from fedfeat.data import manifest, phantom
+from fedfeat.data import chexpert, cxr, manifest, mimic_cxr, openi, phantom
+from fedfeat.data.disk import layout
 from fedfeat.data.studies import StudyTable
 from fedfeat.errors import FedfeatError
 
@@ -35,7 +37,27 @@ def _manifest(path: Path | None, uncertain: str | None, cache: Path) -> StudyTab
     return manifest.load(path, uncertain or "masked")
 
 
-SOURCES: dict[str, Callable[[Path | None, str | None, Path], StudyTable]] = {"phantom": _phantom, "manifest": _manifest}
+def _prepared(name: str, path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
+    return layout.read(_folder(name, path), name, uncertain or "zeros")
+
+
+def _cxr(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
+    return cxr.load(_folder(cxr.SOURCE, path), uncertain or "zeros")
+
+
+def _folder(name: str, path: Path | None) -> Path:
+    if path is None:
+        raise FedfeatError(f"--dataset {name} needs --data PATH, the folder that `fedfeat prepare` wrote")
+    return path
+
+
+COLLECTIONS = (mimic_cxr.SOURCE, chexpert.SOURCE, openi.SOURCE)  # that `fedfeat prepare` makes ready
+SOURCES: dict[str, Callable[[Path | None, str | None, Path], StudyTable]] = {
+    "phantom": _phantom,
+    "manifest": _manifest,
+    **{name: partial(_prepared, name) for name in COLLECTIONS},
+    cxr.SOURCE: _cxr,
+}
 
 
 def load(name: str, path: Path | None = None, uncertain: str | None = None, cache: Path | None = None) -> StudyTable:

@@ -4,7 +4,7 @@ A row is one frontal image with its study's report and labels; a study with two 
 splits and bootstraps go by patient, everything else by row.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,81 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A published collection that studies come from, as records name it.
+
+    Attributes:
+        name: of the reader, such as "mimic_cxr".
+        version: as it was published, such as "2.1.0"; empty: unknown.
+        labels: where the labels come from.
+        credentialed: whether its terms forbid to pass on anything about a single study: then no file with a value a row
+            is published.
+        checksum: of what `fedfeat prepare` made of it; empty: it was read directly.
+    """
+
+    name: str
+    version: str
+    labels: str
+    credentialed: bool = False
+    checksum: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Decoded pictures in one or more files, behind one row number.
+
+    Attributes:
+        files: (m, S, S) uint8 each, memory-mapped.
+        file: (n,) which of them holds the row.
+        place: (n,) where in it.
+    """
+
+    files: tuple[np.ndarray, ...]
+    file: np.ndarray
+    place: np.ndarray
+
+    @classmethod
+    def of(cls, file: np.ndarray, place: np.ndarray) -> "Pictures":
+        """Gather from one file."""
+        return cls((file,), np.zeros(len(place), dtype=np.int64), place)
+
+    @classmethod
+    def together(cls, parts: Sequence["Pictures"]) -> "Pictures":
+        """Put the rows of several behind each other."""
+        before = np.cumsum([0, *(len(part.files) for part in parts)])
+        numbers = [part.file + first for part, first in zip(parts, before, strict=False)]
+        files = tuple(file for part in parts for file in part.files)
+        return cls(files, np.concatenate(numbers), np.concatenate([part.place for part in parts]))
+
+    def __getitem__(self, rows: np.ndarray, /) -> np.ndarray:
+        """Return (k, S, S) uint8 of k rows."""
+        found = np.empty((len(rows), *self.files[0].shape[1:]), dtype=np.uint8)
+        for number, file in enumerate(self.files):
+            mine = self.file[rows] == number
+            found[mine] = file[self.place[rows[mine]]]
+        return found
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What `fedfeat prepare` has made of a table's n rows.
+
+    Attributes:
+        pictures: of the rows.
+        size: S, in pixels.
+        tokens: (n, T) int32 token ids, padded; None: none were made.
+        vocabulary: `reports.fingerprint` of the tokenizer that made them.
+        checksum: of the pictures, whatever order they are stored in.
+    """
+
+    pictures: Pictures
+    size: int
+    tokens: np.ndarray | None
+    vocabulary: str
+    checksum: str
+
+
+@dataclass(frozen=True)
 class StudyTable:
     """What a source returns.
 
@@ -80,6 +155,8 @@ class StudyTable:
         synthetic: True if the studies are not real; then every board says so.
         content: hash of everything read, pictures included: decoded pictures are cached under it; empty: not cached.
         notes: what a reader of a result should know about the reading (one line each).
+        origins: the published collections that the studies come from; none for others.
+        stored: pictures and tokens that were prepared; None: pictures are read one by one.
     """
 
     source: str
@@ -94,6 +171,8 @@ class StudyTable:
     synthetic: bool = False
     content: str = ""
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    stored: Stored | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -131,18 +131,28 @@ class Way:
 
     Attributes:
         start: makes it, of the paths of `--image-weights` and `--text-weights`.
+        vocabulary: returns its `vocab.txt`, of the path of `--text-weights`.
         paths: whether these may be given; both are None otherwise.
     """
 
     start: Callable[[Path | None, Path | None], Start]
+    vocabulary: Callable[[Path | None], Path]
     paths: bool = False
 
 
 WAYS = {
-    "embedded": Way(lambda image, text: embedded()),
-    "light": Way(lambda image, text: light()),
-    "published": Way(published, paths=True),
+    "embedded": Way(lambda image, text: embedded(), lambda text: EMBEDDED_VOCABULARY),
+    "light": Way(lambda image, text: light(), lambda text: installed(MINILM_VOCABULARY)),
+    "published": Way(published, lambda text: bert_folder(text) / "vocab.txt", paths=True),
 }
+
+
+def vocabulary(way: str, text: Path | None, from_scratch: bool) -> Path:
+    """Return the `vocab.txt` of a way to start; raise FedfeatError as it would."""
+    if text is not None and (from_scratch or not WAYS[way].paths):
+        reason = "--from-scratch is given" if from_scratch else "the preset brings its own"
+        raise FedfeatError(f"{text}: cannot be used, since {reason}; leave one of the options out")
+    return EMBEDDED_VOCABULARY if from_scratch else WAYS[way].vocabulary(text)
 
 
 def installed(file: Pinned) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results.files import read_text
+from fedfeat.files import read_text
 from fedfeat.results.record import Record
 from fedfeat.results.significance import Difference
 

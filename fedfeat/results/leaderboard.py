@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fedfeat.files import write_bytes
 from fedfeat.results import claims
 from fedfeat.results.board import NOT_COMPARED, STALE, Axes, Row, Section, Table, sections
 from fedfeat.results.columns import COLUMNS, NOTHING, label, mean
 from fedfeat.results.comparisons import Comparisons
-from fedfeat.results.files import write_bytes
 from fedfeat.results.record import Record
 from fedfeat.results.significance import MARKS, shortage
 from fedfeat.results.table3 import Table3

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results.files import read_text
+from fedfeat.files import read_text
 from fedfeat.results.record import Record, file_name
 
 _NAMED = 3

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedfeat.errors import FedfeatError
+from fedfeat.files import read_text, write_together
 from fedfeat.results import comparisons, pairing, staleness, store, table3
 from fedfeat.results.board import NOT_COMPARED, Table, sections
 from fedfeat.results.bootstrap import DRAWS
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.figures import curves, curves_name, is_own
-from fedfeat.results.files import read_text, write_together
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
 from fedfeat.results.staleness import Findings
@@ -136,6 +136,13 @@ def _contents(
     outdated: list[Path] = []
     for record in records:
         scores = store.scores_path(runs, record.case_id)
+        texts[store.record_path(target, record.case_id)] = record.to_json().encode()
+        if record.credentialed:  # what stands in a row of its sidecars may not be passed on
+            outdated += [
+                target / scores.name,
+                *([store.labels_path(target, record.test_set)] if record.test_set else []),
+            ]
+            continue
         if scores.exists():
             shape = store.read_scores(runs, record.case_id).shape  # raises if they are damaged or another run's
             if shape != store.read_test_set(runs, record.test_set).labels.shape:
@@ -147,7 +154,6 @@ def _contents(
             name = store.labels_path(runs, record.test_set).name
             _require_same_rows(runs, target, record.test_set)
             sidecars[target / name] = (runs / name).read_bytes()
-        texts[store.record_path(target, record.case_id)] = record.to_json().encode()
     return sidecars, texts, outdated
 
 

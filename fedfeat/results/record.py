@@ -115,6 +115,9 @@ class Record:
     """Where the encoders' start comes from."""
     data: str = ""
     """Hash of the prepared data."""
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    """The published collections that the data come from, one dict each: name, version, labels (where they come from),
+    credentialed, checksum (of what was prepared). Empty for other data."""
     partition_hash: str = ""
     """Hash of who held which patients."""
     core: str = ""
@@ -132,6 +135,11 @@ class Record:
     date: str
     """ISO 8601, UTC."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def credentialed(self) -> bool:
+        """Whether the terms of its data forbid to publish anything about a single study."""
+        return any(source.get("credentialed") for source in self.sources)
 
     def to_json(self) -> str:
         """Return the fields as JSON, in the order of their declaration.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results.files import read_text
+from fedfeat.files import read_text
 from fedfeat.results.record import Record
 
 NAME = "canaries.json"

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedfeat.errors import FedfeatError
-from fedfeat.results.files import make_ready, read_text, write_bytes
+from fedfeat.files import make_ready, read_text, write_bytes
 from fedfeat.results.record import Record, check_test_set, file_name
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fedfeat.errors import FedfeatError
+from fedfeat.files import read_text
 from fedfeat.results.claims import COMMUNICATION, OPERATIONS
 from fedfeat.results.columns import NOTHING
-from fedfeat.results.files import read_text
 from fedfeat.results.text import commit_text, large, markdown_table, plain, quotient, versions_text
 
 NAME = "table3.json"

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from fedfeat.results import files, store
+from fedfeat import files
+from fedfeat.results import store
 
 CHECKOUT = Path(__file__).parents[2]
 Run = Callable[..., Any]

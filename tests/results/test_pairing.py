@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedfeat import files
 from fedfeat.errors import FedfeatError
-from fedfeat.results import comparisons, files, pairing, publish, store
+from fedfeat.results import comparisons, pairing, publish, store
 from fedfeat.results.board import sections
 from fedfeat.results.bootstrap import QUICK_DRAWS, macro_aucs
 from fedfeat.results.leaderboard import render
@@ -264,3 +265,21 @@ def test_the_family_is_all_methods_against_zero_in_the_table(tmp_path: Path, run
     row = section.tables[0].row("fin")
     assert row is not None
     assert section.tables[0].outcome(row)[1].verdict == "undecided"  # type: ignore[index]
+
+
+def test_no_sidecar_of_a_credentialed_collection_is_published(tmp_path: Path, run: Any) -> None:
+    runs, to, sources = tmp_path / "runs", tmp_path / "board", [{"name": "mimic_cxr", "credentialed": True}]
+    for method, signal in (("zero", 0.5), ("fin", 0.7)):
+        run(runs, method, signal, sources=sources)
+    open_runs = tmp_path / "open"
+    run(open_runs, "zero", 0.5, sources=[{"name": "openi", "credentialed": False}])
+    publish.publish(open_runs, to, QUICK_DRAWS)
+    assert len(list((to / "records").glob("*.npz"))) == 4  # of three seeds, and of the test rows
+    publish.publish(runs, to, QUICK_DRAWS)  # the same cases on data that may not be passed on
+    assert not list((to / "records").glob("*.npz"))
+    assert len(store.read(to / "records")) == 6
+    expected = _compare(runs)
+    assert comparisons.read(to).compared == expected.compared and expected.compared
+    board = (to / "README.md").read_text(encoding="utf-8")
+    publish.publish(runs, to, QUICK_DRAWS)
+    assert (to / "README.md").read_text(encoding="utf-8") == board

@@ -66,8 +66,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's options."""
     group = parser.getgroup("fedfeat", "fedfeat: federated learning with missing modalities")
     group.addoption("--preset", default="phantom", help="hyper-parameters: phantom (small, CPU; default) or paper")
-    group.addoption("--dataset", default="phantom", help="phantom (embedded, synthetic; default) or manifest")
-    group.addoption("--data", type=Path, metavar="PATH", help="the data, for --dataset manifest: a CSV")
+    group.addoption(
+        "--dataset",
+        default="phantom",
+        help="phantom (embedded, synthetic; default), manifest, or openi_text (real reports with drawn images)",
+    )
+    group.addoption(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="the data: a CSV for --dataset manifest, Open-I's reports for openi_text",
+    )
     group.addoption("--methods", metavar="A,B", help="methods by name, or the groups paper (default) and all")
     group.addoption("--seeds", default="0,1,2", metavar="A,B", help="seeds (default: 0,1,2)")
     group.addoption("--partition", metavar="I:T:M", help="run this partition in place of the table's columns")

@@ -16,8 +16,13 @@ def add(commands: Commands) -> None:
     command.add_argument("--setup", default="homogeneous", help="homogeneous (default) or heterogeneous")
     command.add_argument("--partition", default="8:0:2", metavar="I:T:M", help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    command.add_argument("--dataset", default="phantom", help="phantom (default) or manifest")
-    command.add_argument("--data", type=Path, metavar="PATH", help="the data, for --dataset manifest: a CSV")
+    command.add_argument("--dataset", default="phantom", help="phantom (default), manifest or openi_text")
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="the data: a CSV for --dataset manifest, Open-I's reports for openi_text",
+    )
     command.set_defaults(run=run)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from fedfeat.data import manifest, phantom
+from fedfeat.data import manifest, openi_text, phantom
 from fedfeat.data.studies import StudyTable
 from fedfeat.errors import FedfeatError
 
@@ -35,7 +35,20 @@ def _manifest(path: Path | None, uncertain: str | None, cache: Path) -> StudyTab
     return manifest.load(path, uncertain or "masked")
 
 
-SOURCES: dict[str, Callable[[Path | None, str | None, Path], StudyTable]] = {"phantom": _phantom, "manifest": _manifest}
+def _openi_text(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
+    if path is None:
+        raise FedfeatError(
+            "--dataset openi_text needs --data PATH, the reports of Open-I: the folder of XMLs, NLMCXR_reports.tgz or "
+            "indiana_reports.csv"
+        )
+    return openi_text.table(path, uncertain or "zeros")
+
+
+SOURCES: dict[str, Callable[[Path | None, str | None, Path], StudyTable]] = {
+    "phantom": _phantom,
+    "manifest": _manifest,
+    "openi_text": _openi_text,
+}
 
 
 def load(name: str, path: Path | None = None, uncertain: str | None = None, cache: Path | None = None) -> StudyTable:

@@ -247,7 +247,8 @@ class Section:
 def sections(records: Iterable[Record], comparisons: Comparisons = NOT_COMPARED) -> tuple[Section, ...]:
     """Sort records into sections: real data first, the paper's before others, tables in the paper's order.
 
-    Half synthetic data go before synthetic ones. `comparisons` are those that the tables may show, of these records or of others.
+    Half synthetic data go before synthetic ones. `comparisons` are those that the tables may show, of these records or
+    of others.
 
     Raises FedfeatError, naming both, if two records stand for the same case.
     """

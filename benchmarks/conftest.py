@@ -70,8 +70,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="phantom",
         help="encoders and hyper-parameters: phantom (small, CPU; default), light (pretrained, CPU) or paper (GPU)",
     )
-    group.addoption("--dataset", default="phantom", help="phantom (embedded, synthetic; default), manifest, cxr, ...")
-    group.addoption("--data", type=Path, metavar="PATH", help="the data: a CSV for manifest, else a prepared folder")
+    group.addoption(
+        "--dataset", default="phantom", help="phantom (embedded, synthetic; default), manifest, openi_text, cxr, ..."
+    )
+    group.addoption(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="a CSV for manifest, the reports of Open-I for openi_text, else a prepared folder",
+    )
     group.addoption("--methods", metavar="A,B", help="methods by name, or the groups paper (default) and all")
     group.addoption("--seeds", default="0,1,2", metavar="A,B", help="seeds (default: 0,1,2)")
     group.addoption("--partition", metavar="I:T:M", help="run this partition in place of the table's columns")

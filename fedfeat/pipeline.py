@@ -280,7 +280,9 @@ def _description(plan: Plan, ctx: Context, validation: Studies, notes: list[str]
             return description(plan.imputer.describe(replace(ctx, phase="eval"), validation))
 
     numbers, samples = _told(plan.imputer, "describe", ask, notes) or ({}, [])
-    return {"method_numbers": numbers, "samples": samples if plan.prepared.table.synthetic else []}
+    table = plan.prepared.table
+    publishable = table.synthetic and not table.real_reports
+    return {"method_numbers": numbers, "samples": samples if publishable else []}
 
 
 def _costs(
@@ -341,6 +343,7 @@ def _blank_record(plan: Plan) -> Record:
         seed=case.seed,
         dataset=case.dataset,
         synthetic=table.synthetic,
+        real_reports=table.real_reports,
         preset=case.preset,
         missing=case.missing,
         test_modalities=case.test_modalities,

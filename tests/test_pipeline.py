@@ -296,6 +296,11 @@ def test_what_a_method_tells_of_itself_stands_in_the_record(resources: Resources
     assert record.unsupported_ops["fill_image"] == {"mine": 1}
     assert record.method_numbers == {"rows": 8}
     assert record.samples == [], "of patients' data, nothing that is made of them may stand in a record"
+    terms = ["normal", "Pulmonary Edema/mild"] * 40
+    reports = pd.DataFrame({"uid": range(80), "MeSH": terms, "findings": "Seen.", "impression": ""})
+    reports.to_csv(tmp_path / "indiana_reports.csv", index=False)
+    half = run(Case("mine", partition="4:4:2", dataset="openi_text"), replace(mine, data=tmp_path)).record
+    assert (half.synthetic, half.real_reports, half.samples) == (True, True, []), "real reports are not to be published"
     case = Case("mine", "homogeneous", "8:0:2", SEED)
     (sample,) = run(case, replace(mine, data=None)).record.samples
     assert sample["made"] == "nothing"

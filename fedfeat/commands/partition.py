@@ -16,8 +16,13 @@ def add(commands: Commands) -> None:
     command.add_argument("--setup", default="homogeneous", help="homogeneous (default) or heterogeneous")
     command.add_argument("--partition", default="8:0:2", metavar="I:T:M", help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    command.add_argument("--dataset", default="phantom", help="phantom (default), manifest, cxr, ...")
-    command.add_argument("--data", type=Path, metavar="PATH", help="a CSV for manifest, else a prepared folder")
+    command.add_argument("--dataset", default="phantom", help="phantom (default), manifest, openi_text, cxr, ...")
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="a CSV for manifest, the reports of Open-I for openi_text, else a prepared folder",
+    )
     command.set_defaults(run=run)
 
 

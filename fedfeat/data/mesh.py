@@ -86,19 +86,47 @@ RULES = (
 )
 
 
-def values(terms: Iterable[str]) -> np.ndarray | None:
-    """Return (14,) float32 in the order of CHEXPERT_LABELS: 1, 0 or -1; None for a report that was not indexed."""
+@dataclass(frozen=True)
+class Statement:
+    """What one term tells of one label.
+
+    Attributes:
+        label: one of `CHEXPERT_LABELS`.
+        heading: the term's heading, in lower case.
+        qualifiers: the term's qualifiers, in lower case.
+        value: 1 or `UNCERTAIN`.
+    """
+
+    label: str
+    heading: str
+    qualifiers: tuple[str, ...]
+    value: float
+
+
+def statements(terms: Iterable[str]) -> list[Statement] | None:
+    """Return what the terms tell, in their order; None for a report that was not indexed."""
     found = [[part.strip().lower() for part in term.split("/")] for term in terms]
     found = [parts for parts in found if parts[0]]
     if not found or any(parts[0] == UNINDEXED for parts in found):
         return None
+    return [
+        Statement(rule.label, rule.heading, tuple(qualifiers), value)
+        for heading, *qualifiers in found
+        for rule in RULES
+        if (value := _value(rule, heading, qualifiers))
+    ]
+
+
+def values(terms: Iterable[str]) -> np.ndarray | None:
+    """Return (14,) float32 in the order of CHEXPERT_LABELS: 1, 0 or -1; None for a report that was not indexed."""
+    told = statements(terms)
+    if told is None:
+        return None
     labels = np.zeros(len(CHEXPERT_LABELS), dtype=np.float32)
-    for heading, *qualifiers in found:
-        for rule in RULES:
-            value = _value(rule, heading, qualifiers)
-            place = CHEXPERT_LABELS.index(rule.label)
-            if value and labels[place] != 1:  # what one term is sure of, another does not make uncertain
-                labels[place] = value
+    for one in told:
+        place = CHEXPERT_LABELS.index(one.label)
+        if labels[place] != 1:  # what one term is sure of, another does not make uncertain
+            labels[place] = one.value
     if (np.delete(labels, CHEXPERT_LABELS.index("No Finding")) != 0).any():
         labels[CHEXPERT_LABELS.index("No Finding")] = 0
     return labels

@@ -53,7 +53,7 @@ def table(images: Path, reports: Path, labels: Path | None = None, uncertain: st
     """
     folders.require_policy(uncertain)
     notes: list[str] = []
-    found = _reports(reports, notes)
+    found = read_reports(reports, notes)
     views = _views(images, reports)
     frame = _frontal(images, views, {report.uid for report in found}, notes)
     texts = {report.uid: report.text for report in found}
@@ -77,8 +77,16 @@ def table(images: Path, reports: Path, labels: Path | None = None, uncertain: st
     return folders.as_table(Origin(SOURCE, "", by), images, frame, findings, uncertain, notes)
 
 
-def _reports(place: Path, notes: list[str]) -> list[Report]:
-    """Return the reports, one a study, by number."""
+def read_reports(place: Path, notes: list[str]) -> list[Report]:
+    """Return the reports, one a study, by number.
+
+    Args:
+        place: as `reports` of `table`.
+        notes: gets a line for each kind of report that is left out.
+
+    Raises:
+        FedfeatError: nothing here is a report, or a file is broken.
+    """
     source = _place_of_reports(place)
     if source.suffix == ".csv":
         reports = list(_of_kaggle(source, notes))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from fedfeat.data import chexpert, cxr, manifest, mimic_cxr, openi, phantom
+from fedfeat.data import chexpert, cxr, manifest, mimic_cxr, openi, openi_text, phantom
 from fedfeat.data.disk import layout
 from fedfeat.data.studies import StudyTable
 from fedfeat.errors import FedfeatError
@@ -37,6 +37,15 @@ def _manifest(path: Path | None, uncertain: str | None, cache: Path) -> StudyTab
     return manifest.load(path, uncertain or "masked")
 
 
+def _openi_text(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
+    if path is None:
+        raise FedfeatError(
+            "--dataset openi_text needs --data PATH, the reports of Open-I: the folder of XMLs, NLMCXR_reports.tgz or "
+            "indiana_reports.csv"
+        )
+    return openi_text.table(path, uncertain or "zeros")
+
+
 def _prepared(name: str, path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
     return layout.read(_folder(name, path), name, uncertain or "zeros")
 
@@ -56,6 +65,7 @@ SOURCES: dict[str, Callable[[Path | None, str | None, Path], StudyTable]] = {
     "phantom": _phantom,
     "manifest": _manifest,
     **{name: partial(_prepared, name) for name in COLLECTIONS},
+    "openi_text": _openi_text,
     cxr.SOURCE: _cxr,
 }
 

@@ -152,7 +152,8 @@ class StudyTable:
         setups: the setups that can be run on the source, by name; why another cannot stands in `no_setup`.
         no_setup: setup name -> why it cannot be run on this source.
         read_image: takes an `image` entry and returns the picture; raises FedfeatError if it cannot be read.
-        synthetic: True if the studies are not real; then every board says so.
+        synthetic: True if the studies, or their images, are not real; then every board says so.
+        real_reports: True if the reports of synthetic studies are real: then every board calls them half synthetic.
         content: hash of everything read, pictures included: decoded pictures are cached under it; empty: not cached.
         notes: what a reader of a result should know about the reading (one line each).
         origins: the published collections that the studies come from; none for others.
@@ -169,6 +170,7 @@ class StudyTable:
     no_setup: Mapping[str, str]
     read_image: Callable[[str], Image.Image]
     synthetic: bool = False
+    real_reports: bool = False
     content: str = ""
     notes: tuple[str, ...] = ()
     origins: tuple[Origin, ...] = ()

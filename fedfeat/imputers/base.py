@@ -243,8 +243,8 @@ class Imputer:
 
         Returns:
             Finite numbers by name, and at most 20 samples of what the method makes, each a few texts by name, of at
-            most 2,000 characters. Samples stand in records of synthetic data only: what is made of patients' data is
-            not to be published.
+            most 2,000 characters. Samples stand in records of wholly synthetic data only: what is made of patients'
+            data is not to be published.
         """
         return {}, []
 

@@ -13,6 +13,7 @@ from fedfeat.results import paper
 from fedfeat.results.comparisons import Comparisons
 from fedfeat.results.record import Record
 from fedfeat.results.significance import Difference, Outcome, outcomes, shortage
+from fedfeat.results.text import data_text
 
 BASELINE = "zero"
 """The method over which gains are counted."""
@@ -33,12 +34,18 @@ class Axes:
     aggregation: str
     engine: str
     imported_partition: str
+    real_reports: bool
 
     @property
     def as_in_paper(self) -> bool:
         """Whether the paper's values answer the same question (the engine changes no question)."""
         asked = (self.missing, self.test_modalities, self.aggregation, self.imported_partition)
         return asked == (1.0, "both", "fedavg", "")
+
+    @property
+    def data(self) -> str:
+        """The data set, and whether it is synthetic, as headings name it."""
+        return data_text(self.dataset, self.synthetic, self.real_reports)
 
     @property
     def paper_data(self) -> bool:
@@ -240,14 +247,15 @@ class Section:
 def sections(records: Iterable[Record], comparisons: Comparisons = NOT_COMPARED) -> tuple[Section, ...]:
     """Sort records into sections: real data first, the paper's before others, tables in the paper's order.
 
-    `comparisons` are those that the tables may show, of these records or of others.
+    Half synthetic data go before synthetic ones. `comparisons` are those that the tables may show, of these records or
+    of others.
 
     Raises FedfeatError, naming both, if two records stand for the same case.
     """
     by_axes: dict[Axes, list[Record]] = defaultdict(list)
     for record in records:
         by_axes[_axes(record)].append(record)
-    order = sorted(by_axes, key=lambda axes: (axes.synthetic, not axes.paper_data, repr(axes)))
+    order = sorted(by_axes, key=lambda axes: (axes.synthetic, not axes.real_reports, not axes.paper_data, repr(axes)))
     return tuple(Section(axes, _tables(axes, by_axes[axes], comparisons)) for axes in order)
 
 
@@ -261,6 +269,7 @@ def _axes(record: Record) -> Axes:
         aggregation=record.aggregation,
         engine=record.engine,
         imported_partition=record.imported_partition,
+        real_reports=record.real_reports,
     )
 
 

@@ -51,8 +51,7 @@ def curves(table: Table) -> bytes:
         plot.fill_between(
             rounds, [min(each) for each in values], [max(each) for each in values], color=colour, alpha=0.1
         )
-    data = f"{table.axes.dataset} (synthetic)" if table.axes.synthetic else table.axes.dataset
-    plot.set_title(f"{table.setup} {table.partition}, {data}, preset {table.axes.preset}", fontsize=10)
+    plot.set_title(f"{table.setup} {table.partition}, {table.axes.data}, preset {table.axes.preset}", fontsize=10)
     plot.set_xlabel("round")
     plot.set_ylabel("validation macro AUC, points")
     plot.grid(alpha=0.3)

@@ -60,18 +60,18 @@ def write_board(
 def _section(section: Section, figure: Callable[[Table], str] | None, comparisons: Comparisons) -> list[str]:
     blocks = [f"## {plain(_title(section.axes))}", _data_note(section.axes)]
     if len(section.tables) > 1:
-        blocks += [f"### Mean macro AUC at a glance, {_data(section.axes)}", _overview(section)]
+        blocks += [f"### Mean macro AUC at a glance, {section.axes.data}", _overview(section)]
     for table in section.tables:
         blocks += _table(table)
         if figure:
-            name = plain(f"{table.setup} {table.partition}, {_data(table.axes)}")
+            name = plain(f"{table.setup} {table.partition}, {table.axes.data}")
             blocks.append(f"![Validation macro AUC by round, {name}]({figure(table)})")
     return [*blocks, *_claims(section, comparisons), _provenance(section)]
 
 
 def _title(axes: Axes) -> str:
     """Name the data and the preset, and of the other axes what is not the default."""
-    parts = [_data(axes), f"preset {axes.preset}"]
+    parts = [axes.data, f"preset {axes.preset}"]
     if axes.missing != 1.0:
         parts.append(f"{100 * axes.missing:g} % of a unimodal client's rows lack the modality")
     if axes.test_modalities != "both":
@@ -85,11 +85,12 @@ def _title(axes: Axes) -> str:
     return ", ".join(parts)
 
 
-def _data(axes: Axes) -> str:
-    return f"{axes.dataset} (synthetic)" if axes.synthetic else axes.dataset
-
-
 def _data_note(axes: Axes) -> str:
+    if axes.real_reports:
+        return (
+            f"Half synthetic data ({plain(axes.dataset)}): real reports, images drawn from their terms; "
+            "not a result on MIMIC-CXR."
+        )
     if axes.synthetic:
         return f"Synthetic data ({plain(axes.dataset)}): not a result on MIMIC-CXR."
     if axes.paper_data:
@@ -122,7 +123,7 @@ def _table(table: Table) -> list[str]:
     columns = [column for column in COLUMNS if column.stands_in(table)]
     rows = [[column.cell(table, row) for column in columns] for row in table.rows]
     blocks = [
-        f"### {plain(f'{table.setup} {table.partition}, {_data(table.axes)}')}",
+        f"### {plain(f'{table.setup} {table.partition}, {table.axes.data}')}",
         f"{_seeds(table.seeds)}; {table.test_rows:,} test rows.",
         markdown_table([column.heading for column in columns], rows, [column.align for column in columns]),
     ]
@@ -148,7 +149,7 @@ def _claims(section: Section, comparisons: Comparisons) -> list[str]:
         for claim, one in judged
     ]
     return [
-        f"### The paper's claims on {plain(_data(section.axes))}",
+        f"### The paper's claims on {plain(section.axes.data)}",
         "Differences are in points of macro AUC, the first method less the second. A claim holds if all of its "
         "comparisons are significantly above, and fails if any is significantly below; else it is undecided.",
         markdown_table(["claim", "paper", "here", "verdict"], rows, ["left"] * 4),

@@ -46,6 +46,8 @@ class Record:
     seed: int
     dataset: str
     synthetic: bool
+    real_reports: bool = False
+    """Of synthetic data: whether the reports are real nonetheless, and only the images are not."""
     preset: str
     missing: float = 1.0
     """Share of a unimodal client's rows that lack the modality, 0 to 1."""
@@ -85,7 +87,7 @@ class Record:
     method_numbers: Mapping[str, float] = field(default_factory=dict)
     """What the method tells of its last state, such as how good the reports are that it writes."""
     samples: list[dict[str, str]] = field(default_factory=list)
-    """What the method makes, such as reports; of synthetic data only."""
+    """What the method makes, such as reports; of data only that are synthetic throughout."""
 
     parameters: Mapping[str, int] = field(default_factory=dict)
     """"classifier"; "method": the tensors that the server dispatches for it; "fill_image", "fill_text": of the networks

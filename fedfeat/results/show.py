@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from fedfeat.results.record import Record
 from fedfeat.results.store import TestSet
+from fedfeat.results.text import data_text
 
 WIDTH = 80
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -51,12 +52,14 @@ def _title(record: Record) -> list[str]:
 
 
 def _data(record: Record) -> list[tuple[str, str]]:
-    synthetic = " (synthetic): not a result on MIMIC-CXR" if record.synthetic else ""
+    data = data_text(record.dataset, record.synthetic, record.real_reports)
+    drawn = ", real reports with drawn images" if record.real_reports else ""
+    warning = f"{drawn}: not a result on MIMIC-CXR" if record.synthetic else ""
     settings = dict(record.configuration)
     policies = [f"{name} {settings.pop(name)}" for name in ("uncertain", "blank") if name in settings]
     settings.pop("name", None)  # the preset's
     return [
-        ("data set", f"{record.dataset}{synthetic}"),
+        ("data set", f"{data}{warning}"),
         ("clients", f"{record.setup} {record.partition} (image-only : text-only : multimodal), seed {record.seed}"),
         (
             "protocol",

@@ -37,6 +37,13 @@ def ratio(value: float) -> str:
     return f"{value:,.0f}x" if value >= 100 else f"{value:.1f}x"
 
 
+def data_text(dataset: str, synthetic: bool, real_reports: bool) -> str:
+    """Return a data set's name and how much of it is synthetic, as a record's fields of these names tell it."""
+    if not synthetic:
+        return dataset
+    return f"{dataset} ({'half ' if real_reports else ''}synthetic)"
+
+
 def commit_text(commit: str | None, dirty: bool | None) -> str:
     """Return what ran, as a record's fields of these names tell it."""
     if commit is None:

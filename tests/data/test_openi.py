@@ -366,7 +366,7 @@ def test_the_real_reports(real: tuple[Path, Path]) -> None:
 
 def test_all_real_reports_with_text_are_found(shared_data: Path) -> None:
     notes: list[str] = []
-    found = openi._reports(shared_data / "openi" / "NLMCXR_reports.tgz", notes)
+    found = openi.read_reports(shared_data / "openi" / "NLMCXR_reports.tgz", notes)
     assert (len(found), sum(bool(report.text) for report in found), notes) == (3955, 3927, [])
 
 

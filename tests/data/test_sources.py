@@ -23,7 +23,7 @@ def test_an_unknown_data_set_lists_the_known_ones(name: str) -> None:
         with pytest.raises(FedfeatError) as caught:
             read(name)
         assert str(caught.value) == f"data set {name!r} is unknown; the known ones are {', '.join(sources.SOURCES)}"
-    assert {"phantom", "manifest"} <= set(sources.SOURCES)
+    assert {"phantom", "manifest", "openi_text"} <= set(sources.SOURCES)
 
 
 def test_a_manifest_needs_its_file() -> None:

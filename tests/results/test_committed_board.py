@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,15 @@ def test_every_committed_record_has_its_scores_and_is_small_in_all() -> None:
         auc = macro_auc(scores, test_set.labels, test_set.known).macro
         assert auc == pytest.approx(record.macro_auc, abs=2e-5), "docs/record.md says so of scores in 16 bits"
     assert sum(path.stat().st_size for path in HOME.rglob("*") if path.is_file()) < 10_000_000
+
+
+def test_a_picture_of_curves_says_how_much_of_its_data_is_synthetic() -> None:
+    records = [record for record in store.read(HOME / "records") if record.method == "zero"]
+    half = [replace(record, real_reports=True) for record in records]
+    drawn = [curves(sections(some)[0].tables[0]) for some in (records, half)]
+    wholly, partly = (np.asarray(Image.open(io.BytesIO(one)).convert("L")) for one in drawn)
+    changed = np.flatnonzero((wholly != partly).any(axis=1))
+    assert len(changed) and changed.max() < 30, "the title differs, and nothing else"
 
 
 @pytest.mark.parametrize("failing", [False, True])

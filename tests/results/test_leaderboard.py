@@ -132,6 +132,27 @@ def test_synthetic_data_is_named_over_every_table(make_record: MakeRecord) -> No
     assert all("phantom (synthetic)" in heading for heading in _tables(board))
 
 
+def test_data_of_which_only_the_images_are_drawn_are_called_half_synthetic_everywhere(make_record: MakeRecord) -> None:
+    half = [make_record(dataset="openi_text", real_reports=True, partition=one) for one in ("8:0:2", "4:0:6")]
+    board = render(half, figure=curves_name)
+    assert "Half synthetic data (openi_text): real reports, images drawn from their terms; not a result on" in board
+    assert "## openi_text (half synthetic), preset phantom" in board.splitlines()
+    assert len(_tables(board)) == 3 and all("openi_text (half synthetic)" in heading for heading in _tables(board))
+    pictures = [line for line in board.splitlines() if line.startswith("![")]
+    assert len(pictures) == 2 and all("openi_text (half synthetic)](curves-openi_text" in line for line in pictures)
+    assert "Synthetic" not in board and "(synthetic)" not in board
+
+
+def test_half_synthetic_data_stand_between_real_and_synthetic(make_record: MakeRecord) -> None:
+    names = [("phantom", True, False), ("openi_text", True, True), ("manifest", False, False)]
+    records = [make_record(dataset=name, synthetic=drawn, real_reports=real) for name, drawn, real in names]
+    assert [one.axes.data for one in sections(records)] == [
+        "manifest",
+        "openi_text (half synthetic)",
+        "phantom (synthetic)",
+    ]
+
+
 def test_the_papers_values_stand_beside_the_papers_question_only(make_record: MakeRecord) -> None:
     assert _rows([make_record()])["FIN"]["paper, MIMIC-CXR"] == "86.16 (+6.36)"
     assert _rows([make_record("zero")])["ZERO"]["paper, MIMIC-CXR"] == "79.80"
@@ -174,6 +195,7 @@ def test_sections_do_not_mix_axes(make_record: MakeRecord) -> None:
         {},
         {"preset": "paper"},
         {"dataset": "cxr", "synthetic": False},
+        {"dataset": "openi_text", "real_reports": True},
         {"missing": 0.5},
         {"test_modalities": "image"},
         {"aggregation": "median"},

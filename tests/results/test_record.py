@@ -83,7 +83,9 @@ def test_a_missing_field_is_named(make_record: MakeRecord, name: str) -> None:
         Record.from_json(json.dumps(content), PATH)
 
 
-@pytest.mark.parametrize("name", ["engine", "core", "partition_hash", "scores_hash", "imported_partition", "notes"])
+@pytest.mark.parametrize(
+    "name", ["engine", "core", "partition_hash", "scores_hash", "imported_partition", "real_reports", "notes"]
+)
 def test_a_record_that_is_older_than_a_field_has_its_default(make_record: MakeRecord, name: str) -> None:
     content = json.loads(make_record().to_json())
     del content[name]

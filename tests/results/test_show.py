@@ -175,6 +175,11 @@ def test_a_failed_record_tells_its_error_first(make_record: MakeRecord) -> None:
         assert not any(line.startswith(absent) or "None" in line for line in lines)
 
 
+def test_real_reports_with_drawn_images_are_called_half_synthetic(make_record: MakeRecord) -> None:
+    text = " ".join(show.render(make_record(dataset="openi_text", real_reports=True)).split())
+    assert "openi_text (half synthetic), real reports with drawn images: not a result on MIMIC-CXR" in text
+
+
 def test_real_data_are_not_called_synthetic(make_record: MakeRecord) -> None:
     text = show.render(make_record(dataset="manifest", synthetic=False, commit=None, dirty=None))
     assert "synthetic" not in text

@@ -14,7 +14,9 @@ TUBE_SIDES: dict[str, float] = {"central line": 0.7, "chest tube": 0.5, "pacemak
 
 
 def device_side(seed: int, study: Study, device: str) -> str:
-    """Return the side of a device that has one: fixed for an implant or beside its pneumothorax, else by chance."""
+    """Return the side of a device that has one: told, fixed for an implant or beside its pneumothorax, or by chance."""
+    if device in study.device_sides:
+        return study.device_sides[device]
     finding = study.findings.get("Pneumothorax") or study.findings.get("Pleural Effusion")
     if device == "chest tube" and finding and finding.side in (RIGHT, LEFT):
         return finding.side

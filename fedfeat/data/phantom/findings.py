@@ -5,7 +5,7 @@ well: no study depends on how many others are made or in which order.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,13 +31,13 @@ DEVICES = "Support Devices"
 
 # Ours: shares of right, left and bilateral; of upper, middle and lower; the kinds of a finding. Edema is always
 # bilateral.
-_SIDE_SHARES: Mapping[str, tuple[float, float, float]] = {
+SIDE_SHARES: Mapping[str, tuple[float, float, float]] = {
     "Lung Opacity": (0.42, 0.33, 0.25),
     "Edema": (0.0, 0.0, 1.0),
     "Atelectasis": (0.30, 0.35, 0.35),
     "Pleural Effusion": (0.33, 0.32, 0.35),
 }
-_ONE_SIDE = (0.55, 0.45, 0.0)
+ONE_SIDE = (0.55, 0.45, 0.0)
 _ZONE_SHARES: Mapping[str, tuple[float, float, float]] = {
     "Atelectasis": (0.08, 0.17, 0.75),
     "Pneumothorax": (1.0, 0.0, 0.0),
@@ -116,6 +116,7 @@ class Study:
         portable: an AP picture of a lying patient, else PA.
         findings: label -> finding, only those present or uncertain; devices are among them.
         devices: what is there of support devices: keys of `IMPLANTS` and of `TEMPORARY_DEVICES`.
+        device_sides: device -> side, where it is not left to chance; empty for the studies that are sampled here.
     """
 
     patient: Patient
@@ -124,6 +125,7 @@ class Study:
     portable: bool
     findings: Mapping[str, Finding]
     devices: tuple[str, ...]
+    device_sides: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str | int, ...]:
@@ -180,8 +182,9 @@ def thresholds(site: str) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _attributes(label: str, rng: np.random.Generator) -> tuple[str, str, str, tuple[float, float]]:
-    side = SIDES[int(rng.choice(3, p=_SIDE_SHARES.get(label, _ONE_SIDE)))]
+def attributes(label: str, rng: np.random.Generator) -> tuple[str, str, str, tuple[float, float]]:
+    """Draw side, zone, kind and offset of a finding, as `Finding` has them."""
+    side = SIDES[int(rng.choice(3, p=SIDE_SHARES.get(label, ONE_SIDE)))]
     zone = ZONES[int(rng.choice(3, p=_ZONE_SHARES.get(label, _ANY_ZONE)))]
     kind = ""
     if label in KINDS:
@@ -190,7 +193,7 @@ def _attributes(label: str, rng: np.random.Generator) -> tuple[str, str, str, tu
     return side, zone, kind, (float(across), float(down))
 
 
-def _severity(z: float, positive: float, at_least: float, label: str) -> tuple[float, float]:
+def severity_of(z: float, positive: float, at_least: float, label: str) -> tuple[float, float]:
     """Return (value, severity) of a latent value above its lower threshold."""
     if z <= positive:
         return UNCERTAIN, 0.15 * (z - at_least) / (positive - at_least)
@@ -200,7 +203,8 @@ def _severity(z: float, positive: float, at_least: float, label: str) -> tuple[f
     return 1.0, float(0.15 + 0.85 * (1.0 - np.exp(-excess / 0.9)))
 
 
-def _temporary_devices(site: str, rng: np.random.Generator) -> tuple[str, ...]:
+def temporary_devices(site: str, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw which temporary devices, one at least, a study positive for them has."""
     shares = TEMPORARY_DEVICES[site]
     drawn = tuple(kind for kind, share in shares.items() if rng.random() < share)
     return drawn or (max(shares, key=lambda kind: shares[kind]),)
@@ -212,7 +216,7 @@ def sample_studies(seed: int, patient: Patient) -> list[Study]:
     names = ("phantom", site, patient.split, patient.number)
     course = numpy_generator(seed, *names, "course")
     count = 1 + min(int(course.poisson(MEAN_STUDIES[site] - 1.0)), MOST_STUDIES - 1)
-    lasting = {label: _attributes(label, numpy_generator(seed, *names, label)) for label in sorted(CHRONIC)}
+    lasting = {label: attributes(label, numpy_generator(seed, *names, label)) for label in sorted(CHRONIC)}
     positive, at_least = thresholds(site)
     kept = np.array([PERSISTENCE[label] for label in FINDINGS])
     studies = []
@@ -228,14 +232,14 @@ def sample_studies(seed: int, patient: Patient) -> list[Study]:
             implanted = label == DEVICES and bool(patient.implant)
             if z <= low and not implanted:
                 continue
-            value, severity = _severity(float(z), float(high), float(low), label) if z > low else (1.0, 0.2)
+            value, severity = severity_of(float(z), float(high), float(low), label) if z > low else (1.0, 0.2)
             if implanted:
                 value, severity = 1.0, max(severity, 0.2)
-            side, zone, kind, offset = lasting[label] if label in CHRONIC else _attributes(label, rng)
+            side, zone, kind, offset = lasting[label] if label in CHRONIC else attributes(label, rng)
             findings[label] = Finding(value, severity, side, zone, kind, offset)
             if label == DEVICES and z > low:
                 # One equivocal device is a thin line; a certain one may come with others.
-                devices += _temporary_devices(site, rng) if z > high else ("central line",)
+                devices += temporary_devices(site, rng) if z > high else ("central line",)
         studies.append(Study(patient, index, count, portable, findings, devices))
     return studies
 

@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
         metavar="SHARE",
         help="how many of the images may be missing or broken, 0 to 1 (default: %(default)s)",
     )
-    command.add_argument("--processes", type=_processes, default=_cores(), metavar="N", help="default: every core")
+    command.add_argument("--processes", type=_processes, default=cores(), metavar="N", help="default: every core")
     command.set_defaults(run=run)
 
 
@@ -115,6 +115,6 @@ def _processes(text: str) -> int:
     return int(text)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

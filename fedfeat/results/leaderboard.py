@@ -15,7 +15,7 @@ from fedfeat.results.record import Record
 from fedfeat.results.significance import MARKS, shortage
 from fedfeat.results.table3 import Table3
 from fedfeat.results.table3 import blocks as table3_blocks
-from fedfeat.results.text import commit_text, markdown_table, plain, versions_text
+from fedfeat.results.text import commit_text, markdown_table, plain, sources_text, versions_text
 
 BOARD = "leaderboard.md"
 
@@ -170,6 +170,7 @@ def _provenance(section: Section) -> str:
     lines = [
         *_left_out(section),
         *_parameters(section),
+        *_groups("Data from", records, lambda record: sources_text(record.sources)),
         *_groups("Commit", records, lambda record: commit_text(record.commit, record.dirty), dated=True),
         *_groups("Device", records, _device),
         *_groups("Encoders' start", records, lambda record: record.weights),

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from fedfeat.results.record import Record
 from fedfeat.results.store import TestSet
-from fedfeat.results.text import data_text
+from fedfeat.results.text import data_text, sources_text
 
 WIDTH = 80
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -60,6 +60,7 @@ def _data(record: Record) -> list[tuple[str, str]]:
     settings.pop("name", None)  # the preset's
     return [
         ("data set", f"{data}{warning}"),
+        ("data from", sources_text(record.sources)),
         ("clients", f"{record.setup} {record.partition} (image-only : text-only : multimodal), seed {record.seed}"),
         (
             "protocol",

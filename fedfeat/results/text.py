@@ -1,6 +1,7 @@
 """How boards write things: Markdown tables, texts that show as they stand, large numbers and their ratios, what ran."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tabulate import tabulate
 
@@ -42,6 +43,16 @@ def data_text(dataset: str, synthetic: bool, real_reports: bool) -> str:
     if not synthetic:
         return dataset
     return f"{dataset} ({'half ' if real_reports else ''}synthetic)"
+
+
+def sources_text(sources: Iterable[Mapping[str, Any]]) -> str:
+    """Return the collections that data come from, as a record's field tells it, in one line; empty for other data."""
+    named = []
+    for source in sources:
+        version = f" {source['version']}" if source.get("version") else ""
+        checksum = f", {source['checksum'][:8]}" if source.get("checksum") else ""
+        named.append(f"{source['name']}{version} (labels: {source['labels']}{checksum})")
+    return "; ".join(named)
 
 
 def commit_text(commit: str | None, dirty: bool | None) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fedfeat.data.images import grey
 from fedfeat.data.manifest import UNCERTAIN_POLICIES
-from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, Pool, Setup, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, Pool, Setup, StudyTable
 from fedfeat.errors import FedfeatError
 
 _MANY = re.compile(r"[ps]\d{3,}|patient\d+|study\d+", re.IGNORECASE)  # folders of patients and studies: never searched
@@ -53,13 +53,16 @@ def holders(root: Path, name: str, depth: int) -> list[Path]:
     return []
 
 
-def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | None = None) -> pd.DataFrame:
+def read_csv(
+    path: Path, columns: Sequence[str], renamed: Mapping[str, str] | None = None, optional: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return these columns of a CSV as stripped strings, "" where blank; gzipped or not, whatever its name says.
 
     Args:
         path: the file.
         columns: the columns to read; others are ignored, and their order in the file does not matter.
         renamed: other names of columns -> their name in `columns`; the first of them that the file has is taken.
+        optional: columns to read as well, "" throughout where the file lacks them.
 
     Raises:
         FedfeatError: the file cannot be read or unpacked, is no CSV, or lacks a column.
@@ -91,7 +94,7 @@ def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | No
                 dtype=str,
                 keep_default_na=False,
                 index_col=False,
-                usecols=[name for name, clean in own.items() if clean in columns],
+                usecols=[name for name, clean in own.items() if clean in (*columns, *optional)],
                 encoding="utf-8-sig",
                 encoding_errors="replace",
             )
@@ -101,7 +104,9 @@ def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | No
     again = frame.columns[frame.columns.duplicated()]
     if len(again):
         raise FedfeatError(f"{path}: column {again[0]!r} stands twice; use the file as it was published")
-    return pd.DataFrame({name: frame[name].fillna("").str.strip() for name in columns})
+    there = [name for name in (*columns, *optional) if name in frame]
+    read = pd.DataFrame({name: frame[name].fillna("").str.strip() for name in there})
+    return read.assign(**{name: "" for name in optional if name not in there})
 
 
 def _renamed(names: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:
@@ -197,7 +202,7 @@ def as_table(
     Args:
         source: the reader's name, which is also the site of every row.
         root: what the rows' `image` is relative to.
-        rows: n rows with patient, image, report and split.
+        rows: n rows with patient, image, report and split, and view if it is known.
         findings: (n, 14) float32.
         uncertain: what -1 counts as.
         notes: what was left out, and how labels came about.
@@ -206,7 +211,7 @@ def as_table(
     return StudyTable(
         source=source,
         labels=CHEXPERT_LABELS,
-        rows=rows.assign(site=source)[list(COLUMNS)].reset_index(drop=True),
+        rows=rows.assign(site=source)[[*COLUMNS, *([VIEW] if VIEW in rows else [])]].reset_index(drop=True),
         findings=findings,
         uncertain=uncertain,
         blank="zeros",

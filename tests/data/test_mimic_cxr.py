@@ -13,7 +13,7 @@ from PIL import Image
 from fedfeat.data import reports as text
 from fedfeat.data.mimic_cxr import table
 from fedfeat.data.prepare import prepare
-from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, StudyTable
 from fedfeat.errors import FedfeatError
 
 # subject, study, (image, view)s, split, labels (None: no row); the order of labels in the file is alphabetic
@@ -102,8 +102,9 @@ def noted(read: StudyTable, words: str) -> bool:
 def test_frontal_labelled_studies_are_read(copy: Copy) -> None:
     read = copy.write() and table(copy.root, copy.reports)
     assert names(read) == KEPT
-    assert list(read.rows.columns) == list(COLUMNS) and read.labels == CHEXPERT_LABELS
+    assert list(read.rows.columns) == [*COLUMNS, VIEW] and read.labels == CHEXPERT_LABELS
     assert (read.source, read.uncertain, read.blank, read.synthetic) == ("mimic_cxr", "zeros", "zeros", False)
+    assert read.views.tolist() == ["PA", "AP", "AP", "PA", "AP", "PA", "PA", "AP", "AP"]
     assert read.rows["image"][0] == "files/p10/p10000032/s50414267/a1.jpg"
     assert read.rows["patient"].tolist()[:4] == ["10000032", "10000032", "10000764", "10000764"]
     assert read.rows["split"].tolist() == ["train"] * 4 + ["validate"] * 2 + ["test"] * 3

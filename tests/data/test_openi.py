@@ -14,7 +14,7 @@ from PIL import Image
 from fedfeat.data import mesh, openi
 from fedfeat.data.manifest import split_of
 from fedfeat.data.openi import table
-from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, StudyTable
 from fedfeat.errors import FedfeatError
 
 # uid: findings, impression, terms, images (name without the official prefix, view)
@@ -127,7 +127,8 @@ def test_frontal_pictures_with_reports_and_terms_are_read(images: Path, reports:
     read = table(images, reports)
     assert names(read) == KEPT
     assert (read.source, read.uncertain, read.blank, read.synthetic) == ("openi", "zeros", "zeros", False)
-    assert read.labels == CHEXPERT_LABELS and list(read.rows.columns) == list(COLUMNS)
+    assert read.labels == CHEXPERT_LABELS and list(read.rows.columns) == [*COLUMNS, VIEW]
+    assert read.views.tolist() == ["frontal"] * 7
     assert read.rows["patient"].tolist() == ["1", "2", "10", "11", "11", "13", "1000"]
     texts = ["Clear lungs. Normal.", "Large heart.", "Effusion & opacity.", "Line.", "Line.", "", "Nodule."]
     assert read.rows["report"].tolist() == texts

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from fedfeat.commands import canaries, compare, list_cases, partition, publish, show
+from fedfeat.commands import canaries, compare, describe, list_cases, partition, publish, show
 from fedfeat.commands.parser import Parser
 from fedfeat.errors import FedfeatError
 
-COMMANDS = (show, list_cases, publish, compare, canaries, partition)
+COMMANDS = (show, list_cases, publish, compare, canaries, partition, describe)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

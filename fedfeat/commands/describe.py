@@ -1,6 +1,7 @@
 """`fedfeat describe`: what a person checks of a data set before any training."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if path is None and name not in EMBEDDED:
         raise FedfeatError(f"the data set {name} needs PATH, your data: `fedfeat describe {name} PATH`")
     readme, files = folder / "README.md", {key: folder / file for key, file in pictures.NAMES.items()}
+    _require_writable(folder)
     _require_own(readme, list(files.values()), page.BEGINNING)
     case, file = _asked(arguments)  # mistakes in the options end before the data are read
     table = sources.load(name, path, arguments.uncertain)
@@ -73,6 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     print(page.render(told).encode(encoding, "backslashreplace").decode(encoding))
     print(f"{readme}: written, with {', '.join(sorted(files[key].name for key in drawn))}")
     return 0
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise FedfeatError if nothing can be written there: large data would have been read in vain."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        reason = "not a folder" if not there.is_dir() else "a folder that may not be written to"
+        raise FedfeatError(f"{folder}: nothing can be written there, since {there} is {reason}; name another with --to")
 
 
 def _require_own(readme: Path, pictures: list[Path], beginning: str) -> None:

@@ -47,7 +47,8 @@ def _of_scores(told: Description) -> Iterator[str]:
 def _of_clients(told: Description) -> Iterator[str]:
     for client in told.clients:
         if not client.used:
-            yield f"{_name(client)} has no row to train on: none of its {client.rows:,} has {_SHORT_BY[client.kind]}"
+            rows = f"{client.rows:,} row{'' if client.rows == 1 else 's'}"
+            yield f"{_name(client)} has nothing to train on: {rows}, none with {_SHORT_BY[client.kind]}"
     without = [client for client in told.clients if client.kind == "multimodal" and client.used and not client.both]
     if without:
         yield f"no row has both image and report at {_list([_name(client) for client in without])}"

@@ -109,9 +109,7 @@ def _prevalence(labels: Labels, label: int) -> str:
 
 def _reports_intro(told: Description) -> str:
     bound = [preset for preset in told.limits if preset not in told.exact]
-    least = (
-        f" For preset {' and '.join(bound)} words stand for tokens, so that it cuts at least as many." if bound else ""
-    )
+    least = f" For {' and '.join(bound)} words stand for tokens: at least so many are cut." if bound else ""
     return (
         "Min to max are words after the cleaning that every report undergoes; *cut* is the share that a preset "
         f"shortens, by tokens and the two around each report.{least} *Elsewhere* is the share that stands word for "
@@ -148,7 +146,13 @@ def _report(part: Reports) -> list[str]:
         return [*cells, *[_NONE] * (6 + len(part.beyond) + 2)]
     trained = _NONE if part.split in ("train", ALL) else f"{part.trained:.1%}"
     shares = [f"{share:.1%}" for share in part.beyond.values()]
-    return [*cells, *(f"{number:,.0f}" for number in part.words), *shares, f"{part.shared:.1%}", trained]
+    return [
+        *cells,
+        *(f"{number:,.1f}".removesuffix(".0") for number in part.words),
+        *shares,
+        f"{part.shared:.1%}",
+        trained,
+    ]
 
 
 def _clients(told: Description, pictures: Mapping[str, str]) -> Iterator[str]:

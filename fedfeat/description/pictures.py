@@ -18,7 +18,7 @@ COLOURS = {"image": "C0", "text": "C1", "multimodal": "C2", "": "0.6"}
 LETTERS = {"image": " I", "text": " T", "multimodal": " M", "": ""}  # as in I:T:M
 _NUMBERED = 24  # columns of the heat map from which on the shares are no longer written into it
 _NAMED = 40  # clients, or labels, from which on not every one is named
-_LONG = 28  # letters of a label's name
+_LONG = 36  # letters of a label's name
 
 
 def draw(told: Description) -> dict[str, bytes]:
@@ -54,7 +54,7 @@ def _clients(told: Description) -> bytes:
     _ticks(plot, [holder.name for holder in holders])
     plot.margins(y=0.1)
     plot.set_xlabel("client")
-    plot.set_ylabel("rows with something that it holds")
+    plot.set_ylabel("rows to train on (public: with both)")
     plot.set_title(f"{_title(told.partition)}\n{_data(told)}", fontsize=10)
     figure.legend(*plot.get_legend_handles_labels(), fontsize=8, loc="outside right upper")
     return _png(figure, NAMES["clients"])
@@ -87,7 +87,7 @@ def _labels(told: Description) -> bytes:
                 fontsize=8,
                 color="white" if share > 0.6 * top else "black",
             )
-    _ticks(plot, [name for name, _ in columns])
+    _ticks(plot, [name for name, _ in columns], always=len(splits))
     names = [name if len(name) <= _LONG else f"{name[: _LONG - 1]}…" for name in told.labels]
     step = len(names) // (2 * _NAMED) + 1
     plot.set_yticks(range(0, len(names), step), [_plain(name) for name in names[::step]], fontsize=8)
@@ -135,10 +135,10 @@ def _plain(name: str) -> str:
     return name.replace("$", r"\$")  # between two of them matplotlib would read a formula
 
 
-def _ticks(plot: "Axes", names: list[str]) -> None:
-    """Name the columns, or each so many-th and the last where they are many."""
+def _ticks(plot: "Axes", names: list[str], always: int = 0) -> None:
+    """Name the columns; where they are many, the first that always are, each so many-th of the others, and the last."""
     step = len(names) // _NAMED + 1
-    places = [place for place in range(len(names)) if place % step == 0 or place == len(names) - 1]
+    places = sorted({*range(always), *range(always, len(names) - step, step), len(names) - 1})
     plot.set_xticks(
         places, [names[place] for place in places], fontsize=8, rotation=90 if len(names) > _NUMBERED else 0
     )

@@ -10,6 +10,7 @@ from PIL import Image
 
 from fedfeat.data.chexpert import table
 from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, StudyTable
+from fedfeat.description.numbers import describe
 from fedfeat.errors import FedfeatError
 
 SMALL = "CheXpert-v1.0-small"
@@ -197,3 +198,18 @@ def test_a_wrong_folder_is_named(copy: Path, tmp_path: Path) -> None:
     assert "no folder 'train'" in complaint(lambda: table(copy))
     (copy / "valid.csv").unlink()
     assert "valid.csv: the file cannot be read" in complaint(lambda: table(copy))
+
+
+def test_it_is_described(copy: Path) -> None:
+    told = describe(table(copy), "no partition", {"short": 1})
+    assert [(row.split, row.patients, row.rows, row.reports, row.views) for row in told.rows] == [
+        ("train", 4, 5, 0, (5,)),
+        ("validate", 2, 2, 0, (2,)),
+        ("test", 0, 0, 0, (0,)),
+        ("all", 6, 7, 0, (7,)),
+    ]
+    edema = CHEXPERT_LABELS.index("Edema")
+    train, every = told.by_split["train"], told.by_split["all"]
+    assert (train.positive[edema], train.negative[edema], train.uncertain[edema], train.blank[edema]) == (1, 1, 1, 2)
+    assert (every.ones[edema], every.known[edema]) == (2, 7), "blank and uncertain count as absent"
+    assert told.edges == () and told.scored["validate"].rows == 0

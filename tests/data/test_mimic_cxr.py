@@ -14,6 +14,7 @@ from fedfeat.data import reports as text
 from fedfeat.data.mimic_cxr import table
 from fedfeat.data.prepare import prepare
 from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, StudyTable
+from fedfeat.description.numbers import describe
 from fedfeat.errors import FedfeatError
 
 # subject, study, (image, view)s, split, labels (None: no row); the order of labels in the file is alphabetic
@@ -305,3 +306,18 @@ def test_a_table_that_is_not_as_published_is_named(copy: Copy, kind: str, change
         copy.split = copy.split.replace("a1", "../../a1")
     copy.write()
     assert says in complaint(lambda: table(copy.root, None))
+
+
+def test_it_is_described(copy: Copy) -> None:
+    told = describe(copy.write() and table(copy.root, copy.reports), "no partition", {})
+    assert told.views == ("AP", "PA")
+    assert [(row.split, row.patients, row.rows, row.both, row.views) for row in told.rows] == [
+        ("train", 2, 4, 4, (2, 2)),
+        ("validate", 2, 2, 2, (1, 1)),
+        ("test", 3, 3, 3, (2, 1)),
+        ("all", 7, 9, 9, (5, 4)),
+    ]
+    train, edema = told.by_split["train"], CHEXPERT_LABELS.index("Edema")
+    assert (train.positive[edema], train.uncertain[edema], train.blank[edema], train.known[edema]) == (0, 1, 3, 4)
+    assert told.reports[0].words == (2, 2, 2, 2, 2, 2), '"0." is a list number'
+    assert told.reports[0].shared == 0

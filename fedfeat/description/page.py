@@ -50,7 +50,7 @@ def render(told: Description, pictures: Mapping[str, str] | None = None) -> str:
 
 def _summary(told: Description) -> str:
     every = told.of(ALL)
-    kind = "**Synthetic**, no real studies" if told.synthetic else "Real studies (not marked as synthetic)"
+    kind = "**Synthetic**, at least in part" if told.synthetic else "Real studies (not marked as synthetic)"
     return (
         f"{kind}: {_many(every.rows, 'row')} of {_many(every.patients, 'patient')}, "
         f"{_many(len(told.labels), 'label')}. "

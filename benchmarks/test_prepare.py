@@ -61,10 +61,9 @@ def test_prepare_beside_a_bare_loop(files: list[Path], tmp_path: Path, benchmark
     benchmark.extra_info.update(
         images_a_second=FILES / median(own), bare_images_a_second=FILES / median(bare), ratio=median(ratios)
     )
-    print(
-        f"\nprepare {FILES / median(own):.1f} images a second, a bare loop {FILES / median(bare):.1f}, {cores()} cores: "
-        f"{100 * median(ratios):.0f} % ({', '.join(f'{100 * ratio:.0f}' for ratio in ratios)})"
-    )
+    rates = f"{FILES / median(own):.1f} images a second, a bare loop {FILES / median(bare):.1f}"
+    each = ", ".join(f"{100 * ratio:.0f}" for ratio in ratios)
+    print(f"\nprepare {rates}, on {cores()} cores: {100 * median(ratios):.0f} % ({each})")
 
 
 def _timed(call: object) -> float:

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from fedfeat.commands import canaries, compare, list_cases, partition, prepare, publish, show
+from fedfeat.commands import canaries, compare, describe, list_cases, partition, prepare, publish, show
 from fedfeat.commands.parser import Parser
 from fedfeat.errors import FedfeatError
 
-COMMANDS = (show, list_cases, publish, compare, canaries, partition, prepare)
+COMMANDS = (show, list_cases, publish, compare, canaries, partition, prepare, describe)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -31,6 +31,7 @@ LIBRARIES = (
 _STANDARD_LIBRARY = Path(sysconfig.get_paths()["stdlib"])
 _NOT_CORE = (
     "results",
+    "description",
     "pretraining",
     "calibration.py",
     "rates.py",

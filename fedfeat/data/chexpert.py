@@ -59,7 +59,7 @@ def _root(images: Path) -> Path:
 
 def _read(path: Path, split: str, notes: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the frontal rows of one CSV (patient, image, first: what stands before the image) and their findings."""
-    frame = folders.read_csv(path, ("Path", "Frontal/Lateral", *CHEXPERT_LABELS))
+    frame = folders.read_csv(path, ("Path", "Frontal/Lateral", *CHEXPERT_LABELS), optional=("AP/PA",))
     frontal = frame["Frontal/Lateral"].str.lower() == "frontal"
     if not frontal.all():
         notes.append(f"{counted(int((~frontal).sum()), 'image')} of {path.name} left out: not frontal")
@@ -79,7 +79,9 @@ def _read(path: Path, split: str, notes: list[str]) -> tuple[pd.DataFrame, np.nd
     if again.any():
         notes.append(f"{counted(int(again.sum()), 'row')} of {path.name} left out: the image stands there before")
     kept = ~(lost | again)
-    return parts[kept].assign(split=split), folders.label_values(path, frame[kept])
+    views = frame["AP/PA"].str.upper()
+    views = views.where(views.isin(("AP", "PA")), "frontal")  # a few are "LL" or "RL", though frontal, or blank
+    return parts[kept].assign(split=split, view=views[kept]), folders.label_values(path, frame[kept])
 
 
 def _prefixes(root: Path, frame: pd.DataFrame) -> tuple[Path, "pd.Series[str]"]:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from fedfeat.data.images import grey
 from fedfeat.data.manifest import UNCERTAIN_POLICIES
-from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, Origin, Pool, Setup, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, Origin, Pool, Setup, StudyTable
 from fedfeat.errors import FedfeatError
 
 _MANY = re.compile(r"[ps]\d{3,}|patient\d+|study\d+", re.IGNORECASE)  # folders of patients and studies: never searched
@@ -54,13 +54,16 @@ def holders(root: Path, name: str, depth: int) -> list[Path]:
     return []
 
 
-def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | None = None) -> pd.DataFrame:
+def read_csv(
+    path: Path, columns: Sequence[str], renamed: Mapping[str, str] | None = None, optional: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return these columns of a CSV as stripped strings, "" where blank; gzipped or not, whatever its name says.
 
     Args:
         path: the file.
         columns: the columns to read; others are ignored, and their order in the file does not matter.
         renamed: other names of columns -> their name in `columns`; the first of them that the file has is taken.
+        optional: columns to read as well, "" throughout where the file lacks them.
 
     Raises:
         FedfeatError: the file cannot be read or unpacked, is no CSV, or lacks a column.
@@ -92,7 +95,7 @@ def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | No
                 dtype=str,
                 keep_default_na=False,
                 index_col=False,
-                usecols=[name for name, clean in own.items() if clean in columns],
+                usecols=[name for name, clean in own.items() if clean in (*columns, *optional)],
                 encoding="utf-8-sig",
                 encoding_errors="replace",
             )
@@ -102,7 +105,9 @@ def read_csv(path: Path, columns: Sequence[str], renamed: Mapping[str, str] | No
     again = frame.columns[frame.columns.duplicated()]
     if len(again):
         raise FedfeatError(f"{path}: column {again[0]!r} stands twice; use the file as it was published")
-    return pd.DataFrame({name: frame[name].fillna("").str.strip() for name in columns})
+    there = [name for name in (*columns, *optional) if name in frame]
+    read = pd.DataFrame({name: frame[name].fillna("").str.strip() for name in there})
+    return read.assign(**{name: "" for name in optional if name not in there})
 
 
 def _renamed(names: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:
@@ -195,12 +200,13 @@ def as_table(
     Args:
         origin: its name is also the site of every row.
         root: what the rows' `image` is relative to.
-        rows: n rows with patient, image, report and split.
+        rows: n rows with patient, image, report and split, and view if it is known.
         findings: (n, 14) float32.
         uncertain: what -1 counts as.
         notes: what was left out, and how labels came about.
     """
-    rows = rows.assign(site=origin.name)[list(COLUMNS)].reset_index(drop=True)
+    columns = [*COLUMNS, *([VIEW] if VIEW in rows else [])]
+    rows = rows.assign(site=origin.name)[columns].reset_index(drop=True)
     return collection(origin, rows, findings, uncertain, notes, Reader(root))
 
 

@@ -64,6 +64,7 @@ def table(images: Path, reports: Path | None, uncertain: str = "zeros", hand_lab
             "image": _prefix(root) + study + "/" + frame["dicom_id"] + ".jpg",
             "report": "",
             "split": frame["split"],
+            "view": frame["view"],
         }
     )
     folders.require_below(root, rows["image"])
@@ -143,12 +144,13 @@ def _pictures(path: Path, notes: list[str]) -> pd.DataFrame:
     frame["dicom_id"] = frame["dicom_id"].str.removesuffix(".jpg")
     frame = _unique(frame, path, ["dicom_id"], notes)
     lost = (frame["subject_id"] == "") | (frame["study_id"] == "")
-    frontal = frame["ViewPosition"].str.upper().isin(FRONTAL)
+    frame["view"] = frame["ViewPosition"].str.upper()
+    frontal = frame["view"].isin(FRONTAL)
     if lost.any():
         notes.append(f"{counted(int(lost.sum()), 'image')} left out: no patient or study in {path.name}")
     if not frontal.all():
         notes.append(f"{counted(int((~frontal).sum()), 'image')} left out: the view is not AP or PA")
-    return frame.loc[frontal & ~lost, ["dicom_id", "subject_id", "study_id"]]
+    return frame.loc[frontal & ~lost, ["dicom_id", "subject_id", "study_id", "view"]]
 
 
 def _splits(path: Path, notes: list[str]) -> pd.DataFrame:

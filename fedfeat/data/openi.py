@@ -67,6 +67,7 @@ def table(images: Path, reports: Path, labels: Path | None = None, uncertain: st
     if not len(frame):
         raise FedfeatError(f"{images}: no frontal image belongs to a report with labels; check images and reports")
     frame["report"] = frame["patient"].map(texts)
+    frame["view"] = "frontal"  # AP or PA is in none of its files
     frame["split"] = frame["patient"].map({uid: split_of(uid) for uid in frame["patient"].unique()})
     silent = frame["patient"][frame["report"] == ""].nunique()
     if silent:

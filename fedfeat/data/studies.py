@@ -28,6 +28,7 @@ CHEXPERT_LABELS = (
     "Support Devices",
 )
 COLUMNS = ("patient", "image", "report", "site", "split")
+VIEW = "view"  # a further column that a source may have: no run depends on it
 SPLITS = ("train", "validate", "test")
 UNCERTAIN = -1.0  # in `StudyTable.findings`; NaN there is blank: not mentioned
 
@@ -145,7 +146,8 @@ class StudyTable:
         source: the source's name, as records and boards show it.
         labels: the L label names, in the order of `findings`.
         rows: n rows with the string columns `COLUMNS`; an empty `image` or `report` means that the row has none;
-            `split` is one of `SPLITS`.
+            `split` is one of `SPLITS`. A source that knows views has the column `VIEW` as well: "AP", "PA", "frontal"
+            where it is one of the two, "" where it is not known.
         findings: (n, L) float32: 1 present, 0 absent, `UNCERTAIN`, NaN blank.
         uncertain: what an uncertain value counts as: "zeros", "ones" or "masked".
         blank: what a blank value counts as: "zeros" or "masked".
@@ -178,3 +180,10 @@ class StudyTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def views(self) -> "pd.Series[str]":
+        """The view of each row, "" where it is not known."""
+        if VIEW not in self.rows:
+            return pd.Series("", index=self.rows.index, dtype=str)
+        return self.rows[VIEW].fillna("")  # tables joined of several sources have none where one lacks the column

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from fedfeat.data.chexpert import table
-from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, StudyTable
+from fedfeat.description.numbers import describe
 from fedfeat.errors import FedfeatError
 
 SMALL = "CheXpert-v1.0-small"
@@ -82,7 +83,8 @@ def shades(read: StudyTable) -> list[float]:
 def test_frontal_pictures_are_read(copy: Path) -> None:
     read = table(copy)
     assert (read.source, read.uncertain, read.blank, read.synthetic) == ("chexpert", "zeros", "zeros", False)
-    assert read.labels == CHEXPERT_LABELS and list(read.rows.columns) == list(COLUMNS)
+    assert read.labels == CHEXPERT_LABELS and list(read.rows.columns) == [*COLUMNS, VIEW]
+    assert read.views.tolist() == ["AP"] * 7
     assert read.rows["image"].tolist() == [f"{a}/{b}/study{c}/{d}" for a, b, c, d, *_ in FRONTAL]
     assert read.rows["patient"].tolist() == [row[1] for row in FRONTAL]
     assert read.rows["split"].tolist() == ["train"] * 5 + ["validate"] * 2
@@ -95,6 +97,14 @@ def test_frontal_pictures_are_read(copy: Path) -> None:
     assert any("no reports" in note for note in read.notes)
     assert not read.setups
     assert "no reports" in read.no_setup["homogeneous"] and "three" in read.no_setup["heterogeneous"]
+
+
+def test_views_are_read_where_they_are_known(copy: Path) -> None:
+    rows = frame("train")
+    rows["AP/PA"] = ["PA", "ap", "", "", "LL", "", "AP"]  # the fourth and the sixth are lateral
+    rows.to_csv(copy / "train.csv", index=False)
+    frame("valid").drop(columns="AP/PA").to_csv(copy / "valid.csv", index=False)
+    assert table(copy).views.tolist() == ["PA", "AP", "frontal", "frontal", "AP", "frontal", "frontal"]
 
 
 @pytest.mark.parametrize("first", ["", "CheXpert-v1.0/", "/home/me/data/CheXpert-v1.0-small/", "./"])
@@ -149,7 +159,7 @@ def test_the_full_version_in_batches(tmp_path: Path) -> None:
 def test_the_order_of_columns_does_not_matter(copy: Path) -> None:
     expected = table(copy)
     changed = frame("train")
-    changed[[*sorted(CHEXPERT_LABELS), "Frontal/Lateral", "Path"]].to_csv(copy / "train.csv", index=False)
+    changed[[*sorted(CHEXPERT_LABELS), "AP/PA", "Frontal/Lateral", "Path"]].to_csv(copy / "train.csv", index=False)
     read = table(copy)
     assert read.rows.equals(expected.rows)
     np.testing.assert_array_equal(read.findings, expected.findings)
@@ -189,3 +199,18 @@ def test_a_wrong_folder_is_named(copy: Path, tmp_path: Path) -> None:
     assert "no folder 'train'" in complaint(lambda: table(copy))
     (copy / "valid.csv").unlink()
     assert "valid.csv: the file cannot be read" in complaint(lambda: table(copy))
+
+
+def test_it_is_described(copy: Path) -> None:
+    told = describe(table(copy), "no partition", {"short": 1})
+    assert [(row.split, row.patients, row.rows, row.reports, row.views) for row in told.rows] == [
+        ("train", 4, 5, 0, (5,)),
+        ("validate", 2, 2, 0, (2,)),
+        ("test", 0, 0, 0, (0,)),
+        ("all", 6, 7, 0, (7,)),
+    ]
+    edema = CHEXPERT_LABELS.index("Edema")
+    train, every = told.by_split["train"], told.by_split["all"]
+    assert (train.positive[edema], train.negative[edema], train.uncertain[edema], train.blank[edema]) == (1, 1, 1, 2)
+    assert (every.ones[edema], every.known[edema]) == (2, 7), "blank and uncertain count as absent"
+    assert told.edges == () and told.scored["validate"].rows == 0

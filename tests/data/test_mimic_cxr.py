@@ -13,7 +13,8 @@ from PIL import Image
 from fedfeat.data import reports as text
 from fedfeat.data.mimic_cxr import table
 from fedfeat.data.prepare import prepare
-from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, StudyTable
+from fedfeat.description.numbers import describe
 from fedfeat.errors import FedfeatError
 
 # subject, study, (image, view)s, split, labels (None: no row); the order of labels in the file is alphabetic
@@ -102,8 +103,9 @@ def noted(read: StudyTable, words: str) -> bool:
 def test_frontal_labelled_studies_are_read(copy: Copy) -> None:
     read = copy.write() and table(copy.root, copy.reports)
     assert names(read) == KEPT
-    assert list(read.rows.columns) == list(COLUMNS) and read.labels == CHEXPERT_LABELS
+    assert list(read.rows.columns) == [*COLUMNS, VIEW] and read.labels == CHEXPERT_LABELS
     assert (read.source, read.uncertain, read.blank, read.synthetic) == ("mimic_cxr", "zeros", "zeros", False)
+    assert read.views.tolist() == ["PA", "AP", "AP", "PA", "AP", "PA", "PA", "AP", "AP"]
     assert read.rows["image"][0] == "files/p10/p10000032/s50414267/a1.jpg"
     assert read.rows["patient"].tolist()[:4] == ["10000032", "10000032", "10000764", "10000764"]
     assert read.rows["split"].tolist() == ["train"] * 4 + ["validate"] * 2 + ["test"] * 3
@@ -304,3 +306,18 @@ def test_a_table_that_is_not_as_published_is_named(copy: Copy, kind: str, change
         copy.split = copy.split.replace("a1", "../../a1")
     copy.write()
     assert says in complaint(lambda: table(copy.root, None))
+
+
+def test_it_is_described(copy: Copy) -> None:
+    told = describe(copy.write() and table(copy.root, copy.reports), "no partition", {})
+    assert told.views == ("AP", "PA")
+    assert [(row.split, row.patients, row.rows, row.both, row.views) for row in told.rows] == [
+        ("train", 2, 4, 4, (2, 2)),
+        ("validate", 2, 2, 2, (1, 1)),
+        ("test", 3, 3, 3, (2, 1)),
+        ("all", 7, 9, 9, (5, 4)),
+    ]
+    train, edema = told.by_split["train"], CHEXPERT_LABELS.index("Edema")
+    assert (train.positive[edema], train.uncertain[edema], train.blank[edema], train.known[edema]) == (0, 1, 3, 4)
+    assert told.reports[0].words == (2, 2, 2, 2, 2, 2), '"0." is a list number'
+    assert told.reports[0].shared == 0

@@ -14,7 +14,8 @@ from PIL import Image
 from fedfeat.data import mesh, openi
 from fedfeat.data.manifest import split_of
 from fedfeat.data.openi import table
-from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, StudyTable
+from fedfeat.data.studies import CHEXPERT_LABELS, COLUMNS, VIEW, StudyTable
+from fedfeat.description.numbers import describe
 from fedfeat.errors import FedfeatError
 
 # uid: findings, impression, terms, images (name without the official prefix, view)
@@ -127,7 +128,8 @@ def test_frontal_pictures_with_reports_and_terms_are_read(images: Path, reports:
     read = table(images, reports)
     assert names(read) == KEPT
     assert (read.source, read.uncertain, read.blank, read.synthetic) == ("openi", "zeros", "zeros", False)
-    assert read.labels == CHEXPERT_LABELS and list(read.rows.columns) == list(COLUMNS)
+    assert read.labels == CHEXPERT_LABELS and list(read.rows.columns) == [*COLUMNS, VIEW]
+    assert read.views.tolist() == ["frontal"] * 7
     assert read.rows["patient"].tolist() == ["1", "2", "10", "11", "11", "13", "1000"]
     texts = ["Clear lungs. Normal.", "Large heart.", "Effusion & opacity.", "Line.", "Line.", "", "Nodule."]
     assert read.rows["report"].tolist() == texts
@@ -389,3 +391,14 @@ def test_terms_of_the_real_studies_agree_with_their_text(real: tuple[Path, Path]
         assert text[true].str.contains(words).mean() > 0.8 and text[true & (text != "")].size > 20, label
     normal = read.findings[:, 0] == 1
     assert (read.findings[normal, 1:] == 0).all() and normal.mean() > 0.3
+
+
+def test_it_is_described(images: Path, reports: Path) -> None:
+    told = describe(table(images, reports), "no partition", {})
+    every = told.of("all")
+    assert (every.patients, every.rows, every.images, every.reports, every.both) == (6, 7, 7, 6, 6)
+    assert (told.views, every.views) == (("frontal",), (7,))
+    devices, heart = (CHEXPERT_LABELS.index(name) for name in ("Support Devices", "Cardiomegaly"))
+    labels = told.by_split["all"]
+    assert (labels.positive[devices], labels.uncertain[heart], labels.negative[heart]) == (2, 1, 6)
+    assert told.reports[-1].words == (1, 1, 1.5, 2, 2.75, 3), "1, 1, 1, 2, 2 and 3 words"

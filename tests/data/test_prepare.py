@@ -153,3 +153,12 @@ def test_the_digest_sees_every_change(make_table: Callable[..., StudyTable], tmp
     pieces = reports.tokenizer(reports.EMBEDDED_VOCABULARY, 16)
     digests = {prepare(source, 32, pieces, 16, tmp_path).digest for source in (table, changed, make_table(PATIENTS))}
     assert len(digests) == 2
+
+
+def test_views_change_nothing_of_what_is_run(make_table: Callable[..., StudyTable], tmp_path: Path) -> None:
+    table = make_table({"train": 2, "validate": 1, "test": 1})
+    viewed = replace(table, rows=table.rows.assign(view=["AP", "PA"] * 4))
+    pieces = reports.tokenizer(reports.EMBEDDED_VOCABULARY, 8)
+    first, second = (prepare(one, 16, pieces, 8, tmp_path) for one in (table, viewed))
+    assert first.digest == second.digest
+    assert (table.views.tolist(), viewed.views.tolist()) == ([""] * 8, ["AP", "PA"] * 4)

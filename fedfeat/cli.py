@@ -22,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FedfeatError, OSError) as error:
         print(f"fedfeat: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("fedfeat: stopped", file=sys.stderr)
+        return 130  # as shells say it
     return status
 
 

@@ -51,9 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     from fedfeat.models import weights
 
     _require_fitting(arguments)
-    preset = presets.get(arguments.preset)
-    vocabulary = weights.vocabulary(preset.start, arguments.text_weights, arguments.from_scratch)
-    pieces = reports.tokenizer(vocabulary, preset.report_length)
+    preset, pieces = presets.get(arguments.preset), None
+    if _REPORTS[arguments.source]:
+        vocabulary = weights.vocabulary(preset.start, arguments.text_weights, arguments.from_scratch)
+        pieces = reports.tokenizer(vocabulary, preset.report_length)
     request = Request(
         source=arguments.source,
         images=_absolute(arguments.images),
@@ -61,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         labels=_absolute(arguments.labels),
         hand_labelled=arguments.hand_labelled,
         size=preset.image_size,
-        length=preset.report_length,
-        vocabulary=reports.fingerprint(pieces),
+        length=preset.report_length if pieces else 0,
+        vocabulary=reports.fingerprint(pieces) if pieces else "",
     )
     made = making.make(request, arguments.to, pieces, arguments.broken_share, arguments.processes)
     size = sum(size for size, _ in made.about.files.values())

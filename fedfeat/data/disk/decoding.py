@@ -3,12 +3,13 @@
 import json
 import os
 import shutil
+import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -136,7 +137,8 @@ def _decoded(
             if len(ahead) >= _WAITING * processes:
                 for one in wait(ahead, return_when=FIRST_COMPLETED).done:
                     yield ahead.pop(one), one.result()
-            ahead[pool.submit(_write_given, chunk)] = chunk
+            with _uninterrupted():  # processes are started here, and inherit it: Ctrl-C is the parent's to answer
+                ahead[pool.submit(_write_given, chunk)] = chunk
         while ahead:
             for one in wait(ahead, return_when=FIRST_COMPLETED).done:
                 yield ahead.pop(one), one.result()
@@ -147,6 +149,19 @@ def _decoded(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment; only a main thread may, and only it is told of one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 _given: tuple[_File, ReadImage] | None = None  # of a process that decodes

@@ -31,8 +31,8 @@ class Request:
         images, reports, labels: the user's folders and file, as absolute paths; empty: none.
         hand_labelled: the test split is that of the studies labelled by hand.
         size: of a picture, in pixels.
-        length: of a report, in tokens.
-        vocabulary: `reports.fingerprint` of the tokenizer.
+        length: of a report, in tokens; 0 without reports.
+        vocabulary: `reports.fingerprint` of the tokenizer; empty without reports.
     """
 
     source: str
@@ -45,11 +45,11 @@ class Request:
     vocabulary: str
 
     def differs(self, other: "Request") -> str:
-        """Return the first thing that differs, in words; "" if nothing does."""
+        """Return the first thing that differs, in words, the own value first; "" if nothing does."""
         for name in (entry.name for entry in fields(self)):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
-                return f"{name} {theirs or 'none'!s}, not {mine or 'none'!s}"
+                return f"{name.replace('_', '-')} {mine or 'none'}, not {theirs or 'none'}"
         return ""
 
 

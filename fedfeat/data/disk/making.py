@@ -54,13 +54,13 @@ class Made:
     was_there: bool = False
 
 
-def make(request: Request, to: Path, pieces: Tokenizer, broken_share: float, processes: int) -> Made:
+def make(request: Request, to: Path, pieces: Tokenizer | None, broken_share: float, processes: int) -> Made:
     """Prepare a collection in the folder `to`/source, or see that it is there; go on where a killed call stopped.
 
     Args:
         request: what to make.
         to: the folder that holds the folders of prepared collections.
-        pieces: the tokenizer that the request's vocabulary is of.
+        pieces: the tokenizer that the request's vocabulary is of; None without reports.
         broken_share: how many of the pictures may be missing or broken, 0 to 1.
         processes: how many processes decode.
 
@@ -108,7 +108,7 @@ def _there(folder: Path, request: Request) -> Made:
     return Made(folder, about, rows, broken, was_there=True)
 
 
-def _made(request: Request, folder: Path, pieces: Tokenizer, broken_share: float, processes: int) -> Made:
+def _made(request: Request, folder: Path, pieces: Tokenizer | None, broken_share: float, processes: int) -> Made:
     part = folder.with_name(folder.name + layout.UNFINISHED)
     root, origin, notes = _begun(part, request)
     rows = _read_rows(part / _ALL_ROWS)
@@ -140,7 +140,8 @@ def _made(request: Request, folder: Path, pieces: Tokenizer, broken_share: float
     rows = rows.iloc[kept].assign(**{layout.PLACE: kept})
     rows.to_csv(part / layout.ROWS, index=False)
     np.save(part / layout.FINDINGS, np.load(part / _ALL_FINDINGS, allow_pickle=False)[kept])
-    _write_tokens(part / layout.TOKENS, rows["report"].tolist(), pieces, request.length)
+    if pieces is not None:
+        _write_tokens(part / layout.TOKENS, rows["report"].tolist(), pieces, request.length)
     if broken:
         notes = (*notes, f"{counted(len(broken), 'frontal image')} left out: missing or broken ({layout.LEFT_OUT})")
     about = _about(part, request, origin, notes)
@@ -201,9 +202,7 @@ def _write_left_out(part: Path, keys: list[str], broken: Broken) -> None:
 
 
 def _write_tokens(path: Path, reports: list[str], pieces: Tokenizer, length: int) -> None:
-    """Write (n, length) int32 token ids, zeros where there is no report; nothing if there is none at all."""
-    if not any(reports):
-        return
+    """Write (n, length) int32 token ids, zeros where there is no report."""
     tokens = np.lib.format.open_memmap(path, "w+", np.int32, (len(reports), length))
     for first in range(0, len(reports), _REPORTS_AT_ONCE):
         some = slice(first, first + _REPORTS_AT_ONCE)

@@ -162,7 +162,7 @@ def test_a_second_call_sees_that_all_is_there(prepared: Path, published: Any, ca
     assert "already prepared and whole" in done
     assert snapshot(prepared / "chexpert") == before
     other = fails("prepare", "chexpert", prepared, "--images", published.root, "--from-scratch")
-    assert "was prepared with images" in other and "remove this one" in other
+    assert f"was prepared with images {published.chexpert}, not {published.root};" in other and "remove this" in other
     assert snapshot(prepared / "chexpert") == before
 
 
@@ -270,7 +270,7 @@ def test_a_killed_call_goes_on_where_it_was(
         file.write(b"[1, 2")  # as a line that a power cut tore
     done = sum(len(json.loads(line)) for line in log.read_bytes().split(b"\n")[:-1])
     assert 0 < done < 240 and not (to / "mimic_cxr").exists()
-    assert "begun with" in fails(*words, "--hand-labelled")
+    assert "begun with hand-labelled none, not True" in fails(*words, "--hand-labelled")
     assert f"{240 - done} decoded" in call(*words)
     assert snapshot(to / "mimic_cxr") == snapshot(prepared / "mimic_cxr")
     assert not (to / "mimic_cxr.part").exists()
@@ -300,6 +300,26 @@ def _runs(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][:1] != "Z"
     except OSError:
         return False
+
+
+def test_control_c_ends_in_one_line(published: Any, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "sitecustomize.py").write_text(SLOW)
+    words = ["prepare", "mimic_cxr", str(tmp_path / "to"), *published.options("mimic_cxr"), "--from-scratch"]
+    path = os.pathsep.join([str(slow), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "fedfeat", *words, "--processes", "2"]
+    running = subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "to" / "mimic_cxr.part" / "decoded.log").exists():
+        assert time.monotonic() < deadline and running.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, complaints = running.communicate(timeout=60)
+    assert running.returncode == 130 and complaints == "fedfeat: stopped\n"
 
 
 def test_two_calls_at_once_are_refused(published: Any, tmp_path: Path, slowly: Any, fails: Fails) -> None:
@@ -414,6 +434,11 @@ def test_mistakes_end_in_one_line(published: Any, tmp_path: Path, fails: Fails) 
     assert "invalid choice: 'padchest'" in fails("prepare", "padchest", to, *images)
     assert "is no share" in fails("prepare", "chexpert", to, *images, "--broken-share", "2")
     assert "preset 'big' is unknown" in fails("prepare", "chexpert", to, *images, "--preset", "big")
+    both = [*images, "--reports", published.mimic_reports]
+    assert "no vocabulary can be read" not in fails("prepare", "mimic_cxr", to, *both, "--text-weights", tmp_path)
+    assert "cannot be used, since --from-scratch" in fails(
+        "prepare", "mimic_cxr", to, *both, "--from-scratch", "--text-weights", tmp_path
+    )
     assert not to.exists() or not [path for path in to.iterdir() if not path.name.endswith(".lock")]
     file = tmp_path / "file"
     file.write_text("")

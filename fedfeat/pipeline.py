@@ -1,10 +1,12 @@
 """A case from its name to its result: the whole road, top to bottom."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -264,13 +266,16 @@ def _pretraining(plan: Plan, pretraining: Pretraining) -> dict[str, Any]:
     }
 
 
-def _told(imputer: Imputer, hook: str, ask: Callable[[], T], notes: list[str]) -> T | None:
+def _told(plan: Plan, hook: str, ask: Callable[[], T], notes: list[str]) -> T | None:
     """Return what a hook tells of the method; None, and a note, if it breaks: no scores are lost for that."""
     try:
         return ask()
     except Exception as error:
         line = " ".join(f"{type(error).__name__}: {error}".split())[:300].encode(errors="replace").decode()
-        notes.append(f"method {imputer.name}: {hook} fails ({line}); the record lacks what it tells")
+        if plan.prepared.table.origins:  # notes are published, and the words of an error may be somebody's report
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            line = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+        notes.append(f"method {plan.imputer.name}: {hook} fails ({line}); the record lacks what it tells")
         return None
 
 
@@ -279,7 +284,7 @@ def _description(plan: Plan, ctx: Context, validation: Studies, notes: list[str]
         with scoped(ctx.device, plan.case.seed, "describe"), torch.no_grad():
             return description(plan.imputer.describe(replace(ctx, phase="eval"), validation))
 
-    numbers, samples = _told(plan.imputer, "describe", ask, notes) or ({}, [])
+    numbers, samples = _told(plan, "describe", ask, notes) or ({}, [])
     table = plan.prepared.table
     publishable = table.synthetic and not table.real_reports
     return {"method_numbers": numbers, "samples": samples if publishable else []}
@@ -295,7 +300,7 @@ def _costs(
         if lacking:
             there = replace(ctx, phase="eval", public=lacking[0].public)
             ask = partial(cost.filling_cost, plan.imputer, there, lacking[0].studies, missing)
-            filling = _told(plan.imputer, "cost", ask, notes)
+            filling = _told(plan, "cost", ask, notes)
             counted |= {} if filling is None else {f"fill_{missing}": filling}
     of_fillings = {name: one.parameters for name, one in counted.items() if name != "classifier"}
     return {

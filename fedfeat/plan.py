@@ -102,7 +102,7 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
         raise CaseSkipped(f"{imputer.name} does not apply: {reason}")
     _check_evaluation(prepared, setup)
     held = _held(case, file, prepared.table, setup)
-    reason = _why_not_complete(imputer, held, prepared)
+    reason = _why_not_complete(imputer, counts, setup, prepared)
     if reason:
         raise CaseSkipped(f"{imputer.name} does not apply: {reason}")
     if imputer.public and not len(public_rows(prepared, held)):
@@ -227,15 +227,15 @@ def _why_not(imputer: Imputer, counts: Counts) -> str | None:
         ) from error
 
 
-def _why_not_complete(imputer: Imputer, held: Partition, prepared: Prepared) -> str | None:
+def _why_not_complete(imputer: Imputer, counts: Counts, setup: Setup, prepared: Prepared) -> str | None:
     """Return why a method that needs both modalities of every client has none to take, or None."""
-    for client in held.clients if imputer.nothing_missing else ():
-        rows = prepared.rows_of(client.patients)
-        for name in set(MODALITIES) - set(KINDS[client.kind]):
-            if len(rows) and not prepared.present[name][rows].any():
+    for kind in sorted(set(counts.kinds())) if imputer.nothing_missing else ():
+        rows, site = prepared.table.rows, setup.pools[kind].site
+        there = (rows["split"] == "train").to_numpy() & ((rows["site"] == site).to_numpy() | (site is None))
+        for name in MODALITIES:
+            if name not in KINDS[kind] and there.any() and not prepared.present[name][there].any():
                 what = {"image": "image", "text": "report"}[name]
-                site = prepared.table.rows["site"].iloc[rows[0]]
-                return f"client {client.number} ({client.kind}) lacks every {what}, since {site} has none"
+                return f"{kind} clients lack every {what}, since {site or prepared.table.source} has none"
     return None
 
 

@@ -95,8 +95,10 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 
     def picture(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        coarse = random.integers(0, 256, (4, 5), dtype=np.uint8)
-        Image.fromarray(coarse).resize((90 + len(path.name) % 7, 72), Image.Resampling.BICUBIC).save(path)
+        coarse = Image.fromarray(random.integers(0, 256, (9, 7), dtype=np.uint8))
+        small = random.random() > 0.05  # the others are made smaller, as real ones are, and are in colour
+        sized = coarse.resize((90 + len(path.name) % 7, 72) if small else (700, 900), Image.Resampling.BICUBIC)
+        (sized if small else Image.merge("RGB", [sized, sized.rotate(180), sized])).save(path)
 
     def findings() -> dict[str, str]:
         values = random.choice(["1.0", "0.0", "-1.0", ""], len(CHEXPERT_LABELS), p=[0.3, 0.2, 0.1, 0.4])

@@ -2,12 +2,11 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from fedfeat.commands.places import Commands
 from fedfeat.errors import FedfeatError
-
-_REPORTS = {"mimic_cxr": True, "chexpert": False, "openi": True}  # whether a collection has reports
 
 
 def add(commands: Commands) -> None:
@@ -18,7 +17,7 @@ def add(commands: Commands) -> None:
         "grey pictures, token ids, tables, checksums; see docs/sources.md. Called again, it goes on where it was "
         "stopped, or sees that all is there. Nothing else is written, and nothing is downloaded."
     )
-    command.add_argument("source", metavar="SOURCE", choices=list(_REPORTS), help=", ".join(_REPORTS))
+    command.add_argument("source", metavar="SOURCE", help="mimic_cxr, chexpert or openi")
     command.add_argument("to", type=Path, metavar="TO", help="the folder to write to; the three may share one")
     command.add_argument("--images", type=Path, required=True, metavar="DIR", help="the folder of images and tables")
     command.add_argument("--reports", type=Path, metavar="DIR", help="the folder of reports (mimic_cxr, openi)")
@@ -47,12 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
     from fedfeat import presets  # here, so that other commands need no torch
     from fedfeat.data import reports
     from fedfeat.data.disk import making
+    from fedfeat.data.disk.collections import COLLECTIONS
     from fedfeat.data.disk.layout import Request
     from fedfeat.models import weights
 
-    _require_fitting(arguments)
+    if arguments.source not in COLLECTIONS:
+        raise FedfeatError(f"{arguments.source}: unknown; the collections are {', '.join(COLLECTIONS)}")
+    collection = COLLECTIONS[arguments.source]
+    _require_fitting(arguments, collection.has_reports, collection.options)
     preset, pieces = presets.get(arguments.preset), None
-    if _REPORTS[arguments.source]:
+    if collection.has_reports:
         vocabulary = weights.vocabulary(preset.start, arguments.text_weights, arguments.from_scratch)
         pieces = reports.tokenizer(vocabulary, preset.report_length)
     request = Request(
@@ -75,25 +78,25 @@ def run(arguments: argparse.Namespace) -> int:
             f"{made.decoded:,} decoded in {made.seconds:.0f} s ({made.decoded / max(made.seconds, 1e-9):.0f} a second)"
         )
         print(f"{made.folder}: {what}; {rate}")
-    if made.broken:
-        print(f"{made.folder / 'left-out.csv'}: {made.broken:,} images left out, missing or broken")
+    if made.about.broken:
+        print(f"{made.folder / 'left-out.csv'}: {made.about.broken:,} images left out, missing or broken")
     for note in made.about.notes:
         print(f"  {note}")
     return 0
 
 
-def _require_fitting(arguments: argparse.Namespace) -> None:
+def _require_fitting(arguments: argparse.Namespace, has_reports: bool, options: Sequence[str]) -> None:
     """Raise FedfeatError if an option is missing or of another collection."""
-    source, has_reports = arguments.source, _REPORTS[arguments.source]
+    source = arguments.source
     if has_reports and arguments.reports is None:
         raise FedfeatError(f"prepare {source} needs --reports DIR, the folder of its reports")
-    for option, given, of in (
-        ("--reports", arguments.reports is not None and not has_reports, "a collection with reports"),
-        ("--labels", arguments.labels is not None and source != "openi", "openi"),
-        ("--hand-labelled", arguments.hand_labelled and source != "mimic_cxr", "mimic_cxr"),
+    for option, given, fits in (
+        ("--reports", arguments.reports is not None, has_reports),
+        ("--labels", arguments.labels is not None, "--labels" in options),
+        ("--hand-labelled", arguments.hand_labelled, "--hand-labelled" in options),
     ):
-        if given:
-            raise FedfeatError(f"{option} is for {of}, not for {source}; leave it out")
+        if given and not fits:
+            raise FedfeatError(f"{option} is not for {source}; leave it out")
 
 
 def _absolute(path: Path | None) -> str:

@@ -17,6 +17,7 @@ from fedfeat.errors import FedfeatError
 
 SOURCE = "cxr"
 SITES = (mimic_cxr.SOURCE, chexpert.SOURCE, openi.SOURCE)
+_OTHER_SPLITS = (openi.SPLITS_NOTE,)  # notes that are not true of this table
 CLIENTS, IMAGE_CLIENTS, MULTIMODAL_CLIENTS = 10, 8, 2  # in every column, and in the heterogeneous one
 HOMOGENEOUS_PATIENTS = 810  # a client; all of MIMIC-CXR
 IMAGE_PATIENTS, MULTIMODAL_PATIENTS = 900, 1116  # a client of CheXpert and of Open-I in the heterogeneous setup
@@ -36,6 +37,8 @@ def load(place: Path, uncertain: str = "zeros") -> StudyTable:
     Raises:
         FedfeatError: one of the three is not there, not whole, or prepared otherwise than the others.
     """
+    if (place / layout.ABOUT).is_file():
+        raise FedfeatError(f"{place}: one prepared collection; name the folder that holds all three, {place.parent}")
     tables = [layout.read(place, site, uncertain) for site in SITES]
     rows = pd.concat([table.rows for table in tables], ignore_index=True)
     rows.loc[rows["site"] == openi.SOURCE, "split"] = "train"
@@ -51,8 +54,8 @@ def load(place: Path, uncertain: str = "zeros") -> StudyTable:
         blank="zeros",
         setups=setups,
         no_setup={},
-        read_image=_OnePicture({table.source: table for table in tables}),
-        notes=(*notes, *(f"{table.source}: {note}" for table in tables for note in table.notes)),
+        read_image=SiteReader({table.source: table for table in tables}),
+        notes=(*notes, *(f"{one.source}: {note}" for one in tables for note in one.notes if note not in _OTHER_SPLITS)),
         origins=tuple(origin for table in tables for origin in table.origins),
         stored=_together(place, tables),
     )
@@ -104,7 +107,7 @@ def _together(place: Path, tables: Sequence[StudyTable]) -> Stored:
 
 
 @dataclass(frozen=True)
-class _OnePicture:
+class SiteReader:
     """Reads a picture by the name of its collection and its name there."""
 
     tables: Mapping[str, StudyTable]

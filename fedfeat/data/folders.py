@@ -165,6 +165,10 @@ def require_policy(uncertain: str) -> None:
         raise FedfeatError(f"uncertain {uncertain!r} is unknown; the known ones are {', '.join(UNCERTAIN_POLICIES)}")
 
 
+class BrokenPicture(FedfeatError):
+    """A picture is missing, or its file is none."""
+
+
 @dataclass(frozen=True)
 class Reader:
     """Reads a picture by its path below `root`; a class, so that other processes can be handed one."""
@@ -172,19 +176,36 @@ class Reader:
     root: Path
 
     def __call__(self, key: str) -> Image.Image:
-        """Return the picture as 8-bit grey; raise FedfeatError if it cannot be read."""
+        """Return the picture as 8-bit grey.
+
+        Raises:
+            BrokenPicture: it is missing, or no picture can be made of the file.
+            FedfeatError: the disk or the memory refuses, which says nothing of the picture.
+        """
         place = self.root / key
         if re.search(_CLIMBS, key) or PurePosixPath(key).is_absolute():
             raise FedfeatError(f"{self.root}: image {key!r} leads out of the folder; use a key of the table")
         if not place.is_file():  # reading a named pipe would wait for ever
-            raise FedfeatError(f"{place}: no such image; fetch it, or leave its row out")
+            raise BrokenPicture(f"{place}: no such image; fetch it, or leave its row out")
         try:
             with Image.open(place) as picture:
                 return grey(picture)
         except Exception as error:  # on damaged files decoders raise anything
-            raise FedfeatError(
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:  # Pillow's own have none
+                reason = getattr(error, "strerror", None) or "out of memory"
+                raise FedfeatError(f"{place}: cannot be read ({reason}); mend that and try again") from error
+            raise BrokenPicture(
                 f"{place}: the image cannot be decoded ({error or type(error).__name__}); fetch the file again"
             ) from error
+
+
+def require_most(place: Path, what: str, missing: int, of: int, allowed: float) -> None:
+    """Raise FedfeatError if more than this share of files is missing: a copy is not whole, or the folder is wrong."""
+    if missing > allowed * of:
+        raise FedfeatError(
+            f"{place}: {missing:,} of {of:,} {what} are missing, more than {allowed:.1%}; fetch them, or allow more "
+            "with --broken-share"
+        )
 
 
 def counted(number: int, singular: str, plural: str = "") -> str:

@@ -14,18 +14,26 @@ from fedfeat.errors import FedfeatError
 
 SOURCE = "mimic_cxr"
 FRONTAL = ("AP", "PA")
+RELEASES = ("2.0.0", "2.1.0")
 RENAMED = {"Airspace Opacity": "Lung Opacity"}  # as the hand-labelled set has it
 _DEPTH = 4  # physionet.org/files/mimic-cxr-jpg/2.1.0, as wget leaves it
 _TEN = r"p\d\d"  # the ten folders of patients
 
 
-def table(images: Path, reports: Path | None, uncertain: str = "zeros", hand_labelled: bool = False) -> StudyTable:
+def table(
+    images: Path,
+    reports: Path | None,
+    uncertain: str = "zeros",
+    hand_labelled: bool = False,
+    missing: float = 1.0,
+) -> StudyTable:
     """Return a row for each frontal picture whose study has labels. Pictures are not looked for until they are read.
 
     Args:
         images: the folder of MIMIC-CXR-JPG 2.0.0 or 2.1.0, or one that holds it.
         reports: the folder of MIMIC-CXR with files/p10/..., or one that holds it; None: no row has a report.
         uncertain: what -1 counts as: "zeros", "ones" or "masked".
+        missing: which share of the studies may lack their report's file, 0 to 1.
         hand_labelled: take the test studies that 2.1.0 has labels of radiologists for, with these, and no others.
 
     Raises:
@@ -33,7 +41,13 @@ def table(images: Path, reports: Path | None, uncertain: str = "zeros", hand_lab
     """
     folders.require_policy(uncertain)
     root, others = _root(images)
-    notes = [f"read from {root.name}; {', '.join(other.name for other in others)} lies beside it"] if others else []
+    release = _release(root)
+    # no folder's name: notes are published
+    notes = (
+        [f"read from release {release}; {counted(len(others), 'other copy', 'other copies')} beside it"]
+        if others
+        else []
+    )
     split_file, label_file = _file(root, "split"), _file(root, "chexpert")
     frame = _pictures(_file(root, "metadata"), notes).merge(_splits(split_file, notes), on="dicom_id", how="left")
     without = frame["split"].isna()
@@ -70,9 +84,9 @@ def table(images: Path, reports: Path | None, uncertain: str = "zeros", hand_lab
     folders.require_below(root, rows["image"])
     folders.require_whole_patients(split_file, rows)
     if reports is not None:
-        rows["report"] = study.map(_texts(reports, study.unique().tolist(), notes))
+        rows["report"] = study.map(_texts(reports, study.unique().tolist(), notes, missing))
     by = "CheXpert labeler, test by radiologists" if hand_labelled else "CheXpert labeler"
-    return folders.as_table(Origin(SOURCE, _release(root), by, True), root, rows, values, uncertain, notes)
+    return folders.as_table(Origin(SOURCE, release, by, True), root, rows, values, uncertain, notes)
 
 
 def _root(images: Path) -> tuple[Path, list[Path]]:
@@ -94,9 +108,9 @@ def _version(name: str) -> tuple[int, ...]:
 
 
 def _release(root: Path) -> str:
-    """Return the release as its folder is called; 2.1.0 keeps the names of 2.0.0's tables, but adds labels by hand."""
-    named = _version(root.name) or max(map(_version, (path.name for path in root.glob("mimic-cxr-*.csv*"))), default=())
-    return ".".join(map(str, named))
+    """Return the release: by its folder's name, or by its tables, of which 2.1.0 keeps 2.0.0's and adds one."""
+    found = {release for release in RELEASES for path in root.glob("mimic-cxr-*") if release in path.name}
+    return root.name if root.name in RELEASES else max(found, default="")
 
 
 def _file(root: Path, kind: str) -> Path:
@@ -199,7 +213,7 @@ def _by_hand(
     return frame[kept].reset_index(drop=True), findings[kept]
 
 
-def _texts(reports: Path, studies: list[str], notes: list[str]) -> dict[str, str]:
+def _texts(reports: Path, studies: list[str], notes: list[str], allowed: float) -> dict[str, str]:
     """Return the report of each study ("p10/p10000032/s50414267"), "" where there is none."""
     bases = folders.holders(reports, _TEN, _DEPTH) or folders.holders(reports.resolve().parent, _TEN, 0)
     if not bases:
@@ -220,6 +234,7 @@ def _texts(reports: Path, studies: list[str], notes: list[str]) -> dict[str, str
         texts[study] = found.text
     if missing == len(studies):
         raise FedfeatError(f"{reports}: no report of a study was found; looked for {bases[0] / studies[0]}.txt")
+    folders.require_most(reports, "studies' reports", missing, len(studies), allowed)
     if missing:
         notes.append(f"{counted(missing, 'study', 'studies')} without a report file: kept without a report")
     if unnamed:

@@ -1,5 +1,6 @@
 """NIH Open-I, the chest radiographs of Indiana University: the official files or the Kaggle copy (docs/sources.md)."""
 
+import hashlib
 import os
 import re
 import tarfile
@@ -20,6 +21,7 @@ from fedfeat.data.studies import CHEXPERT_LABELS, Origin, StudyTable
 from fedfeat.errors import FedfeatError
 
 SOURCE = "openi"
+SPLITS_NOTE = "Open-I has no official splits: they are by a hash of a study's number (70/10/20)"
 VIEWS = "indiana_projections.csv"
 REPORTS = "indiana_reports.csv"
 IDENTIFIERS = ("uid", "study_id", "study", "uId", "id")  # what a file of labels may call its column of studies
@@ -39,7 +41,9 @@ class Report:
     terms: tuple[str, ...]
 
 
-def table(images: Path, reports: Path, labels: Path | None = None, uncertain: str = "zeros") -> StudyTable:
+def table(
+    images: Path, reports: Path, labels: Path | None = None, uncertain: str = "zeros", missing: float = 1.0
+) -> StudyTable:
     """Return a row for each frontal picture that is there and whose study has a report file and labels.
 
     Args:
@@ -47,6 +51,7 @@ def table(images: Path, reports: Path, labels: Path | None = None, uncertain: st
         reports: the folder of XMLs, NLMCXR_reports.tgz, indiana_reports.csv, or a folder that holds one of them.
         labels: a CSV with a column uid (or study_id) and the 14 labels; None: by the MeSH terms (`mesh.RULES`).
         uncertain: what -1 counts as: "zeros", "ones" or "masked".
+        missing: which share of the frontal images may lack their file, 0 to 1.
 
     Raises:
         FedfeatError: a file is missing, broken, or not as it was published.
@@ -55,7 +60,7 @@ def table(images: Path, reports: Path, labels: Path | None = None, uncertain: st
     notes: list[str] = []
     found = read_reports(reports, notes)
     views = _views(images, reports)
-    frame = _frontal(images, views, {report.uid for report in found}, notes)
+    frame = _frontal(images, views, {report.uid for report in found}, notes, missing)
     texts = {report.uid: report.text for report in found}
     of_study = _by_file(labels, texts, notes) if labels else _by_terms(found, notes)
     unlabelled = ~frame["patient"].isin(list(of_study))
@@ -72,9 +77,9 @@ def table(images: Path, reports: Path, labels: Path | None = None, uncertain: st
     silent = frame["patient"][frame["report"] == ""].nunique()
     if silent:
         notes.append(f"{counted(silent, 'study', 'studies')} without findings and impression: kept without a report")
-    notes.append("Open-I names no patients: a study counts as one, and splits are by a hash of its number (70/10/20)")
+    notes += ["Open-I names no patients: a study counts as one", SPLITS_NOTE]
     findings = np.stack([of_study[uid] for uid in frame["patient"]])
-    by = f"file {labels.name}" if labels else "MeSH terms"
+    by = _of_the_user(labels) if labels else "MeSH terms"
     return folders.as_table(Origin(SOURCE, "", by), images, frame, findings, uncertain, notes)
 
 
@@ -204,7 +209,9 @@ def _views(images: Path, reports: Path) -> "pd.Series[str]":
     return views[~views.index.duplicated()]
 
 
-def _frontal(images: Path, views: "pd.Series[str]", reported: set[str], notes: list[str]) -> pd.DataFrame:
+def _frontal(
+    images: Path, views: "pd.Series[str]", reported: set[str], notes: list[str], allowed: float
+) -> pd.DataFrame:
     """Return the frontal pictures that are there and have a report file: patient and image, by number and name."""
     frame = pd.DataFrame({"image": sorted(_pictures(images))}, dtype=str)
     frame = frame.join(frame["image"].str.rpartition("/")[2].str.extract(_IMAGE))
@@ -221,6 +228,8 @@ def _frontal(images: Path, views: "pd.Series[str]", reported: set[str], notes: l
     alone = (view == "frontal") & ~frame["patient"].isin(list(reported))
     there = set(frame["name"])
     absent = sum(name not in there for name, view in views.items() if view == "frontal")
+    frontal = int((views == "frontal").sum())
+    folders.require_most(images, f"frontal images of {VIEWS}", absent, frontal, allowed)
     without = len(reported - set(frame["patient"][view == "frontal"]))
     for number, what, why in (
         (int(strange.sum()), "file", "left out: not the name of an image of Open-I"),
@@ -247,6 +256,7 @@ def _pictures(images: Path) -> Iterable[str]:
     for folder, _, names in os.walk(images):
         below = Path(folder).relative_to(images)
         found += [(below / name).as_posix() for name in names if name.lower().endswith((".png", ".jpg", ".jpeg"))]
+    found = [name for name in found if name.isprintable()]  # others cannot be written into a table, and are none of its
     if not found:
         raise FedfeatError(f"{images}: no PNG or JPEG here or in the folders below; name the folder of Open-I's images")
     return found
@@ -256,6 +266,11 @@ def _by_terms(reports: list[Report], notes: list[str]) -> dict[str, np.ndarray]:
     found = {report.uid: mesh.values(report.terms) for report in reports}
     notes.append("labels by Open-I's MeSH terms (docs/sources.md), not by a labeler of reports")
     return {uid: values for uid, values in found.items() if values is not None}
+
+
+def _of_the_user(path: Path) -> str:
+    """Name a file in what is published: by what it holds, since its name is the user's own affair."""
+    return f"a file of the user's ({hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest()})"
 
 
 def _by_file(path: Path, texts: dict[str, str], notes: list[str]) -> dict[str, np.ndarray]:
@@ -268,7 +283,7 @@ def _by_file(path: Path, texts: dict[str, str], notes: list[str]) -> dict[str, n
     if len(again):
         raise FedfeatError(f"{path}: row {again[0] + 2}: study {frame['uid'][again[0]]!r} stands twice; remove one row")
     unknown = int((~uids.isin(list(texts))).sum())
-    notes.append(f"labels from {path.name}")
+    notes.append(f"labels from {_of_the_user(path)}")
     if unknown:
-        notes.append(f"{counted(unknown, 'row')} of {path.name} left out: no such report")
+        notes.append(f"{counted(unknown, 'row')} of the file of labels left out: no such report")
     return {uid: row for uid, row in zip(uids, values, strict=True) if uid in texts}

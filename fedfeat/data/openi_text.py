@@ -45,7 +45,8 @@ def table(reports: Path, uncertain: str = "zeros") -> StudyTable:
     notes += [
         "half synthetic: the reports are real, the images are drawn from their MeSH terms (docs/sources.md)",
         "labels by Open-I's MeSH terms (docs/sources.md), not by a labeler of reports",
-        "Open-I names no patients: a study counts as one, and splits are by a hash of its number (70/10/20)",
+        "Open-I names no patients: a study counts as one",
+        openi.SPLITS_NOTE,
     ]
     rows = pd.DataFrame(
         [(report.uid, report.uid, report.text, split_of(report.uid)) for report in kept],

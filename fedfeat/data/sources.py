@@ -8,8 +8,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from fedfeat.data import chexpert, cxr, manifest, mimic_cxr, openi, openi_text, phantom
+from fedfeat.data import cxr, manifest, openi_text, phantom
 from fedfeat.data.disk import layout
+from fedfeat.data.disk.collections import COLLECTIONS
 from fedfeat.data.studies import StudyTable
 from fedfeat.errors import FedfeatError
 
@@ -60,7 +61,6 @@ def _folder(name: str, path: Path | None) -> Path:
     return path
 
 
-COLLECTIONS = (mimic_cxr.SOURCE, chexpert.SOURCE, openi.SOURCE)  # that `fedfeat prepare` makes ready
 SOURCES: dict[str, Callable[[Path | None, str | None, Path], StudyTable]] = {
     "phantom": _phantom,
     "manifest": _manifest,

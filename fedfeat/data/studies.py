@@ -128,7 +128,7 @@ class Stored:
         size: S, in pixels.
         tokens: (n, T) int32 token ids, padded; None: none were made.
         vocabulary: `reports.fingerprint` of the tokenizer that made them.
-        checksum: of the pictures, whatever order they are stored in.
+        checksum: of the files that all this was read from.
     """
 
     pictures: Pictures

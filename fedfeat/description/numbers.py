@@ -1,7 +1,7 @@
 """From the table of studies and a partition of it to the numbers of a description."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from fedfeat.data.partition import KINDS, Partition
 from fedfeat.data.prepare import MODALITIES, resolve
 from fedfeat.data.studies import SPLITS, UNCERTAIN, Setup, StudyTable
 from fedfeat.description import lengths
+from fedfeat.results.text import sources_text
 
 ALL = "all"  # the name of what holds every split, or every site
 SITES_AT_MOST = 20  # that are told of one by one
@@ -192,6 +193,12 @@ class Description:
         return tuple(holder for holder in self.holders if holder.kind)
 
 
+def _prepared(table: StudyTable) -> tuple[str, ...]:
+    """Return where the rows come from and at which size they were prepared, in words."""
+    size = f"images prepared at {table.stored.size} pixels, for presets of that size" if table.stored else ""
+    return tuple(filter(None, (sources_text(asdict(origin) for origin in table.origins), size)))
+
+
 def describe(
     table: StudyTable, held: Held | str, limits: Mapping[str, int], exact: tuple[str, ...] = ()
 ) -> Description:
@@ -218,7 +225,7 @@ def describe(
         source=table.source,
         synthetic=table.synthetic,
         real_reports=table.real_reports,
-        notes=table.notes,
+        notes=(*table.notes, *_prepared(table)),
         labels=table.labels,
         uncertain=table.uncertain,
         blank=table.blank,

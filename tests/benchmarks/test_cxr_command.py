@@ -1,6 +1,7 @@
 """The paper's own data, from folders in the published layouts to records: prepare, partition, cases in both setups."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 
+import fedfeat
 from fedfeat.cli import main
+from fedfeat.data import sources
 from fedfeat.results import store
 
 CHECKOUT = Path(__file__).parents[2]
@@ -34,7 +37,7 @@ def test_the_papers_preset_runs_in_both_setups(environment: dict[str, str], publ
         "--methods", "zero,complete", "-k", "8:0:2 and seed0 and (zero or heterogeneous)",
     )  # fmt: skip
     assert "2 passed, 1 skipped" in printed
-    assert "complete does not apply: client 0 (image) lacks every report, since chexpert has none" in printed
+    assert "complete does not apply: image clients lack every report, since chexpert has none" in printed
 
 
 def test_records_say_which_collections_made_them(environment: dict[str, str], published: Any, tmp_path: Path) -> None:
@@ -79,3 +82,45 @@ def test_folders_that_are_not_ready_end_the_session_in_one_line(
     command += [option.format(to=tmp_path) for option in options]
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 4 and words in done.stderr + done.stdout
+
+
+LEAKS = """
+import fedfeat
+from fedfeat.imputers.base import Imputer
+
+class Leaks(Imputer):
+    name, title = "leaks", "Leaks"
+
+    def fill(self, ctx, features, present, targets):
+        return features
+
+    def describe(self, ctx, studies):
+        return {}[studies.reports[0]]
+"""
+
+
+def test_no_word_of_a_report_gets_into_a_record(published: Any, tmp_path: Path) -> None:
+    to, method = tmp_path / "to", tmp_path / "leaks.py"
+    method.write_text(LEAKS)
+    words = ["prepare", "mimic_cxr", str(to), *published.options("mimic_cxr"), "--from-scratch", "--preset", "phantom"]
+    assert main(words) == 0
+    case = fedfeat.Case(method="leaks", partition="4:4:2", dataset="mimic_cxr")
+    record = fedfeat.run(case, fedfeat.Resources(data=to, imputer=method, smoke=True)).record
+    assert (
+        "method leaks: describe fails (KeyError in leaks.py, line 12); the record lacks what it tells" in record.notes
+    )
+    table = sources.load("mimic_cxr", to)
+    assert not [report for report in table.rows["report"] if report in record.to_json()]
+
+
+def test_describe_tells_what_was_prepared(published: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    to = tmp_path / "to"
+    prepare(to, published, "--preset", "phantom")
+    told = tmp_path / "told"
+    assert main(["describe", "cxr", str(to), "--setup", "heterogeneous", "--to", str(told)]) == 0
+    page = (told / "README.md").read_text(encoding="utf-8")
+    assert "images prepared at 64 pixels" in page and "mimic_cxr 2.1.0 (labels: CheXpert labeler" in page
+    assert len(re.findall(r"^\| \d +\| image +\| +20 \|", page, re.MULTILINE)) == 8  # of 160 patients
+    assert {path.name for path in told.glob("*.png")} == {"clients.png", "labels.png", "reports.png"}
+    assert main(["describe", "chexpert", str(to), "--to", str(tmp_path / "alone")]) == 0
+    assert "chexpert has no reports here" in (tmp_path / "alone" / "README.md").read_text(encoding="utf-8")

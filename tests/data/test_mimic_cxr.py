@@ -236,11 +236,11 @@ def test_two_releases_side_by_side(copy: Copy) -> None:
         (newer / path.name).write_bytes(path.read_bytes())
     hand(copy, newer, ["53447138"])
     read = table(copy.root.parent, copy.reports, hand_labelled=True)  # 2.1.0 has no pictures: those of 2.0.0 serve
-    assert noted(read, "read from 2.0.0; 2.1.0 lies beside it")
+    assert noted(read, "read from release 2.0.0; 1 other copy beside it")
     assert read.read_image(read.rows["image"][0]).size == (30, 20)
     assert names(read)[6:] == ["h1"]
     (copy.root / "files").rename(newer / "files")
-    assert noted(table(copy.root.parent, copy.reports), "read from 2.1.0; 2.0.0 lies beside it")
+    assert noted(table(copy.root.parent, copy.reports), "read from release 2.1.0; 1 other copy beside it")
 
 
 def test_the_newest_of_two_tables_in_a_folder_is_read(copy: Copy) -> None:

@@ -1,5 +1,6 @@
 """Open-I is read from the official files and from the Kaggle copy; the fixtures' reports are made up."""
 
+import hashlib
 import re
 import tarfile
 from collections.abc import Callable
@@ -153,7 +154,8 @@ def test_frontal_pictures_with_reports_and_terms_are_read(images: Path, reports:
         "labels by Open-I's MeSH terms (docs/sources.md), not by a labeler of reports",
         "1 study with frontal images left out: no MeSH terms (No Indexing)",
         "1 study without findings and impression: kept without a report",
-        "Open-I names no patients: a study counts as one, and splits are by a hash of its number (70/10/20)",
+        "Open-I names no patients: a study counts as one",
+        openi.SPLITS_NOTE,
     )
     assert set(read.setups) == {"homogeneous"} and "three" in read.no_setup["heterogeneous"]
 
@@ -208,7 +210,9 @@ def test_labels_of_the_users_own_file(images: Path, reports: Path, tmp_path: Pat
     assert read.rows["patient"].tolist() == ["1", "10", "14", "1000"] and read.uncertain == "masked"
     np.testing.assert_array_equal(read.findings[:, CHEXPERT_LABELS.index("Edema")], [0, np.nan, -1, 1])
     assert np.isnan(read.findings).sum() == 4 * 13 + 1
-    assert {"labels from labels.csv", "1 row of labels.csv left out: no such report"} <= set(read.notes)
+    assert "1 row of the file of labels left out: no such report" in read.notes
+    by_content = f"a file of the user's ({hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest()})"
+    assert f"labels from {by_content}" in read.notes and read.origins[0].labels == by_content
     assert "3 studies with frontal images left out: no row in the file of labels" in read.notes
     assert not any("MeSH" in note for note in read.notes)
     frame.assign(**{column: "1"}).to_csv(path, index=False)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fedfeat.data.folders import BrokenPicture
 from fedfeat.data.images import square
 from fedfeat.errors import FedfeatError
 
@@ -41,10 +42,12 @@ class _File:
     offset: int
 
     @classmethod
-    def of(cls, path: Path, count: int, size: int) -> "_File":
-        """Make the file in its full length, or take up the one that is there."""
+    def of(cls, path: Path, count: int, size: int, log: Path) -> "_File":
+        """Take up the file that is there, if it is as it must be, or make it in its full length."""
         header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
-        if not path.exists():
+        if not _is_whole(path, (count, size, size)):
+            log.unlink(missing_ok=True)  # before the file: what it says is of another one
+            path.unlink(missing_ok=True)
             with path.open("xb") as file:
                 np.lib.format.write_array_header_2_0(file, header)
                 offset, length = file.tell(), count * size * size
@@ -60,6 +63,14 @@ class _File:
             np.lib.format.read_magic(file)
             np.lib.format.read_array_header_2_0(file)
             return cls(path, size, file.tell())
+
+
+def _is_whole(path: Path, shape: tuple[int, int, int]) -> bool:
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    return bool(found.shape == shape and found.dtype == np.uint8)
 
 
 def _require_room(path: Path, length: int) -> None:
@@ -87,7 +98,8 @@ def decode(
     Args:
         path: the file; beside it lies a log of what is done.
         keys: the pictures.
-        read_image: returns one by its key, or raises FedfeatError; another process must be able to be handed it.
+        read_image: returns one by its key, or raises BrokenPicture (any other FedfeatError ends the call); another
+            process must be able to be handed it.
         size: of the squares, in pixels.
         allowed: how many may be missing or broken.
         processes: how many processes decode.
@@ -98,7 +110,8 @@ def decode(
         TooManyBroken: more than `allowed`.
         OSError: the disk refuses.
     """
-    file, log = _File.of(path, len(keys), size), _Log(path.with_name(LOG))
+    log = _Log(path.with_name(LOG))
+    file = _File.of(path, len(keys), size, log.path)
     done = log.read()
     waiting = [(place, key) for place, key in enumerate(keys) if place not in done]
     progress(len(keys) - len(waiting), True)
@@ -107,9 +120,9 @@ def decode(
     with log, _Syncing(path, log) as syncing, closing(_decoded(chunks, file, read_image, processes)) as decoded:
         for chunk, found in decoded:
             broken |= found
+            syncing.done([place for place, _ in chunk if place not in found])
             if len(broken) > allowed:
                 raise TooManyBroken(broken)
-            syncing.done([place for place, _ in chunk if place not in found])
             progress(len(chunk), False)
     return dict(sorted(broken.items()))
 
@@ -195,7 +208,7 @@ def _write(chunk: _Chunk, file: _File, read_image: ReadImage) -> Broken:
         for place, key in chunk:
             try:
                 picture = square(read_image(key), file.size)
-            except FedfeatError as error:
+            except BrokenPicture as error:
                 broken[place] = str(error)
                 continue
             stream.seek(file.offset + place * length)
@@ -209,21 +222,27 @@ class _Log:
     """The places whose pictures are safely on the disk; a line that was cut off does not count."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def read(self) -> set[int]:
         """Return them, and drop what a kill left of a line."""
         try:
-            lines = self._path.read_bytes().split(b"\n")
+            lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return set()
-        whole = lines[:-1]
-        with self._path.open("r+b") as file:
-            file.truncate(sum(len(line) + 1 for line in whole))
-        return {int(place) for line in whole for place in json.loads(line)}
+        places, length = set(), 0
+        for line in lines[:-1]:
+            try:
+                places |= {int(place) for place in json.loads(line)}
+            except (ValueError, TypeError):  # what follows is not to be trusted either
+                break
+            length += len(line) + 1
+        with self.path.open("r+b") as file:
+            file.truncate(length)
+        return places
 
     def __enter__(self) -> "_Log":
-        self._file = self._path.open("ab", buffering=0)
+        self._file = self.path.open("ab", buffering=0)
         return self
 
     def __exit__(self, *_: object) -> None:

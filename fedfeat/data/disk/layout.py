@@ -46,11 +46,19 @@ class Request:
 
     def differs(self, other: "Request") -> str:
         """Return the first thing that differs, in words, the own value first; "" if nothing does."""
+        if self.vocabulary != other.vocabulary:
+            return "another vocabulary (--preset, --text-weights, --from-scratch)"
         for name in (entry.name for entry in fields(self)):
-            mine, theirs = getattr(self, name), getattr(other, name)
+            mine, theirs = (_in_words(getattr(one, name)) for one in (self, other))
             if mine != theirs:
-                return f"{name.replace('_', '-')} {mine or 'none'}, not {theirs or 'none'}"
+                return f"{name.replace('_', '-')} {mine}, not {theirs}"
         return ""
+
+
+def _in_words(value: object) -> str:
+    return (
+        {"": "none", True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, str | bool) else str(value)
+    )
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class About:
         request: what was asked for.
         origin: for records; its checksum is of the other files.
         notes: of the reading.
+        broken: pictures that were left out.
         files: name -> (bytes, hash) of each file that is read.
         made_with: versions of the libraries that decoded.
         format: `FORMAT` of the code that wrote it.
@@ -69,6 +78,7 @@ class About:
     request: Request
     origin: Origin
     notes: tuple[str, ...]
+    broken: int
     files: dict[str, tuple[int, str]]
     made_with: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
@@ -84,8 +94,9 @@ def folder_of(place: Path, source: str) -> Path:
     Raises:
         FedfeatError: it is not there, not finished, or of another version.
     """
-    folder = place if (place / ABOUT).is_file() else place / source
-    again = f"fedfeat prepare {source} ... {folder.parent}"
+    own = (place / ABOUT).is_file() or place.name == source
+    folder = place if own else place / source
+    again = f"fedfeat prepare {source} {folder.parent}"
     if not (folder / ABOUT).is_file():
         if folder.with_name(folder.name + UNFINISHED).is_dir():
             raise FedfeatError(f"{folder}: only half prepared; give the same `{again}` again: it goes on where it was")
@@ -122,6 +133,7 @@ def about_of(folder: Path) -> About:
             request=Request(**read["request"]),
             origin=Origin(**read["origin"]),
             notes=tuple(read["notes"]),
+            broken=int(read["broken"]),
             files={name: (int(size), str(digest)) for name, (size, digest) in read["files"].items()},
             made_with=read["made_with"],
         )
@@ -186,14 +198,14 @@ def read(place: Path, source: str, uncertain: str = "zeros") -> StudyTable:
     if findings.shape != (len(rows), len(CHEXPERT_LABELS)) or (tokens is not None and len(tokens) != len(rows)):
         raise FedfeatError(f"{folder}: its tables are of different lengths; remove it and prepare it again")
     pictures = Pictures.of(np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False), places)
-    read_image = OnePicture(pictures, rows["image"])
+    read_image = StoredReader(pictures, rows["image"])
     table = folders.collection(about.origin, rows, findings, uncertain, about.notes, read_image)
     request, digest = about.request, about.origin.checksum
     return replace(table, stored=Stored(pictures, request.size, tokens, request.vocabulary, digest))
 
 
 @dataclass(frozen=True, eq=False)
-class OnePicture:
+class StoredReader:
     """Reads a prepared picture by its name in the rows' column `image`."""
 
     pictures: Pictures

@@ -15,20 +15,19 @@ from filelock import FileLock, Timeout
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from fedfeat.data import chexpert, mimic_cxr, openi
 from fedfeat.data.disk import layout
+from fedfeat.data.disk.collections import COLLECTIONS
 from fedfeat.data.disk.decoding import LOG, Broken, TooManyBroken, decode
 from fedfeat.data.disk.layout import About, Request
 from fedfeat.data.folders import Reader, counted
 from fedfeat.data.reports import tokenize
-from fedfeat.data.studies import Origin, StudyTable
+from fedfeat.data.studies import StudyTable
 from fedfeat.errors import FedfeatError
 from fedfeat.files import write_bytes
 
 BROKEN_SHARE = 0.01  # of the pictures, that may be missing or broken
 _REPORTS_AT_ONCE = 4096
-# What an unfinished folder also holds: the tables of everything, and what it was begun with, written after them.
-_ALL_ROWS, _ALL_FINDINGS, _BEGUN = "all-rows.csv", "all-findings.npy", "begun.json"
+_BEGUN = "begun.json"  # of an unfinished folder: what its pictures are of
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,6 @@ class Made:
         folder: the prepared folder.
         about: what it says of itself.
         rows: of its table.
-        broken: pictures left out, missing or broken.
         decoded: pictures that this call decoded.
         seconds: that it took for them.
         was_there: all was there before.
@@ -48,7 +46,6 @@ class Made:
     folder: Path
     about: About
     rows: int
-    broken: int
     decoded: int = 0
     seconds: float = 0.0
     was_there: bool = False
@@ -69,17 +66,27 @@ def make(request: Request, to: Path, pieces: Tokenizer | None, broken_share: flo
             broken, or the disk refuses.
     """
     folder = to / request.source
+    _require_own_place(to, request)
     try:
         to.mkdir(parents=True, exist_ok=True)
         with _alone(to, request.source):
-            return (
-                _there(folder, request) if folder.exists() else _made(request, folder, pieces, broken_share, processes)
-            )
+            if folder.exists():
+                return _there(folder, request)
+            return _made(request, folder, pieces, broken_share, processes)
     except OSError as error:
         raise FedfeatError(
             f"{error.filename or to}: cannot be written ({error.strerror or error}); mend that, or make room, and give "
             "the same command again: it goes on where it was"
         ) from error
+
+
+def _require_own_place(to: Path, request: Request) -> None:
+    """Raise FedfeatError if `to` is a prepared folder itself, or lies in the published ones."""
+    if (to / layout.ABOUT).exists() or to.name.endswith(layout.UNFINISHED):
+        raise FedfeatError(f"{to}: a prepared folder itself; name the folder that holds it")
+    for source in filter(None, (request.images, request.reports)):
+        if to.resolve().is_relative_to(source):
+            raise FedfeatError(f"{to}: lies in {source}, to which nothing is written; name a folder outside it")
 
 
 @contextmanager
@@ -100,23 +107,31 @@ def _there(folder: Path, request: Request) -> Made:
     about = layout.about_of(layout.folder_of(folder.parent, request.source))
     different = about.request.differs(request)
     if different:
-        raise FedfeatError(f"{folder}: was prepared with {different}; name another folder, or remove this one")
+        raise FedfeatError(
+            f"{folder}: was prepared with {different}; name another folder, or remove this one (a copy that was only "
+            "moved need not be prepared again)"
+        )
     layout.require_whole(folder, about, pictures=True)
-    for name in (_ALL_ROWS, _ALL_FINDINGS, _BEGUN, LOG):
+    for name in (_BEGUN, LOG):
         (folder / name).unlink(missing_ok=True)  # of a call that was killed just before it would have done so
-    rows, broken = (len(_read_rows(folder / name)) for name in (layout.ROWS, layout.LEFT_OUT))
-    return Made(folder, about, rows, broken, was_there=True)
+    return Made(
+        folder, about, len(np.load(folder / layout.FINDINGS, mmap_mode="r", allow_pickle=False)), was_there=True
+    )
 
 
 def _made(request: Request, folder: Path, pieces: Tokenizer | None, broken_share: float, processes: int) -> Made:
     part = folder.with_name(folder.name + layout.UNFINISHED)
-    root, origin, notes = _begun(part, request)
-    rows = _read_rows(part / _ALL_ROWS)
-    keys = rows["image"].tolist()
+    _require_same_kind(part, request)
+    # read anew by a call that goes on: reports that were still being unpacked are there now
+    table = COLLECTIONS[request.source].read(request, broken_share)
+    assert isinstance(table.read_image, Reader)
+    part.mkdir(mode=0o700, exist_ok=True)  # it will hold patients' reports
+    keys = table.rows["image"].tolist()
+    _begin(part, request, keys)
     with tqdm(total=len(keys), desc=f"{request.source}: images", unit="image", disable=None, smoothing=0.02) as bar:
         start, before = time.perf_counter(), 0
 
-        def progress(more: int, already: bool = False) -> None:
+        def progress(more: int, already: bool) -> None:
             nonlocal before
             bar.update(more)
             before += more if already else 0
@@ -124,7 +139,7 @@ def _made(request: Request, folder: Path, pieces: Tokenizer | None, broken_share
         try:
             pictures = part / layout.IMAGES
             allowed = int(broken_share * len(keys))
-            broken = decode(pictures, keys, Reader(root), request.size, allowed, processes, progress)
+            broken = decode(pictures, keys, table.read_image, request.size, allowed, processes, progress)
         except TooManyBroken as error:
             _write_left_out(part, keys, error.broken)
             raise FedfeatError(
@@ -133,67 +148,72 @@ def _made(request: Request, folder: Path, pieces: Tokenizer | None, broken_share
                 "and give the same command again, or allow more with --broken-share"
             ) from error
         seconds = time.perf_counter() - start
-    _write_left_out(part, keys, broken)
     kept = np.setdiff1d(np.arange(len(keys)), list(broken))
     if not len(kept):
         raise FedfeatError(f"{part}: no image could be read; see {layout.LEFT_OUT} there")
-    rows = rows.iloc[kept].assign(**{layout.PLACE: kept})
-    rows.to_csv(part / layout.ROWS, index=False)
-    np.save(part / layout.FINDINGS, np.load(part / _ALL_FINDINGS, allow_pickle=False)[kept])
-    if pieces is not None:
-        _write_tokens(part / layout.TOKENS, rows["report"].tolist(), pieces, request.length)
-    if broken:
-        notes = (*notes, f"{counted(len(broken), 'frontal image')} left out: missing or broken ({layout.LEFT_OUT})")
-    about = _about(part, request, origin, notes)
-    write_bytes(part / layout.ABOUT, about.to_json().encode())
+    about = _write_rest(part, request, table, kept, broken, pieces)
     part.replace(folder)
-    for name in (_ALL_ROWS, _ALL_FINDINGS, _BEGUN, LOG):
-        (folder / name).unlink()
-    return Made(folder, about, len(kept), len(broken), len(keys) - before, seconds)
+    for name in (_BEGUN, LOG):
+        (folder / name).unlink(missing_ok=True)
+    return Made(folder, about, len(kept), len(keys) - before, seconds)
 
 
-def _begun(part: Path, request: Request) -> tuple[Path, Origin, tuple[str, ...]]:
-    """Return the root of the pictures, the origin and the notes, once the tables of an unfinished folder are there."""
+def _require_same_kind(part: Path, request: Request) -> None:
+    """Raise FedfeatError if the pictures of an unfinished folder are of another size or split, or another version's."""
     path = part / _BEGUN
     if not path.exists():
-        table = _table(request)
-        part.mkdir(exist_ok=True)
-        table.rows.to_csv(part / _ALL_ROWS, index=False)
-        np.save(part / _ALL_FINDINGS, table.findings)
-        assert isinstance(table.read_image, Reader)
-        (origin,) = table.origins
-        written = {
-            "format": layout.FORMAT,
-            "request": asdict(request),
-            "root": str(table.read_image.root.resolve()),
-            "origin": asdict(origin),
-            "notes": table.notes,
-        }
-        write_bytes(path, json.dumps(written, indent=1).encode())
+        return
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        if read["format"] != layout.FORMAT:
-            raise FedfeatError(f"{part}: begun by another version of fedfeat; remove the folder and begin again")
-        different = Request(**read["request"]).differs(request)
-        if different:
-            raise FedfeatError(f"{part}: begun with {different}; give the command that began it, or remove the folder")
-        return Path(read["root"]), Origin(**read["origin"]), tuple(read["notes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise FedfeatError(f"{path}: damaged; remove the folder {part} and begin again") from error
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        former, form = Request(**begun["request"]), begun["format"]
+    except (ValueError, KeyError, TypeError):
+        return  # torn: the pictures begin anew
+    if form != layout.FORMAT:
+        raise FedfeatError(f"{part}: begun by another version of fedfeat; remove the folder and begin again")
+    different = replace(former, images=request.images, reports=request.reports, labels=request.labels).differs(request)
+    if different:
+        raise FedfeatError(f"{part}: begun with {different}; give the command that began it, or remove the folder")
 
 
-def _table(request: Request) -> StudyTable:
-    images, reports = Path(request.images), Path(request.reports) if request.reports else None
-    if request.source == chexpert.SOURCE:
-        return chexpert.table(images)
-    if request.source == mimic_cxr.SOURCE:
-        return mimic_cxr.table(images, reports, hand_labelled=request.hand_labelled)
-    assert reports is not None
-    return openi.table(images, reports, Path(request.labels) if request.labels else None)
+def _begin(part: Path, request: Request, keys: list[str]) -> None:
+    """Write down what the pictures are of; those of others, or by another decoder, are dropped.
+
+    Where they lie does not matter: a disk may be mounted elsewhere by the time a call goes on.
+    """
+    pictures = hashlib.blake2b(json.dumps([keys, request.size, version("pillow")]).encode(), digest_size=16).hexdigest()
+    written = {"format": layout.FORMAT, "pictures": pictures, "request": asdict(request)}
+    try:
+        same = json.loads((part / _BEGUN).read_text(encoding="utf-8"))["pictures"] == pictures
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        (part / LOG).unlink(missing_ok=True)
+    write_bytes(part / _BEGUN, json.dumps(written, indent=1).encode())
 
 
-def _read_rows(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+def _write_rest(
+    part: Path, request: Request, table: StudyTable, kept: np.ndarray, broken: Broken, pieces: Tokenizer | None
+) -> About:
+    """Write all but the pictures, and at last what there is."""
+    _write_left_out(part, table.rows["image"].tolist(), broken)
+    rows = table.rows.iloc[kept].assign(**{layout.PLACE: kept})
+    write_bytes(part / layout.ROWS, rows.to_csv(index=False).encode())
+    np.save(part / layout.FINDINGS, table.findings[kept])
+    if pieces is not None:
+        _write_tokens(part / layout.TOKENS, rows["report"].tolist(), pieces, request.length)
+    (origin,), notes = table.origins, table.notes
+    if broken:
+        notes = (*notes, f"{counted(len(broken), 'frontal image')} left out: missing or broken ({layout.LEFT_OUT})")
+    names = (layout.ROWS, layout.FINDINGS, layout.IMAGES, *((layout.TOKENS,) if pieces is not None else ()))
+    files = {name: ((part / name).stat().st_size, layout.checksum(part / name)) for name in names}
+    whole = hashlib.blake2b(repr(sorted(files.items())).encode(), digest_size=16).hexdigest()
+    about = About(request, replace(origin, checksum=whole), notes, len(broken), files, _libraries())
+    write_bytes(part / layout.ABOUT, about.to_json().encode())
+    return about
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in ("pillow", "numpy", "tokenizers")}
 
 
 def _write_left_out(part: Path, keys: list[str], broken: Broken) -> None:
@@ -209,11 +229,3 @@ def _write_tokens(path: Path, reports: list[str], pieces: Tokenizer, length: int
         tokens[some] = tokenize(reports[some], pieces, length)
         tokens[some][[not report for report in reports[some]]] = 0
     tokens.flush()
-
-
-def _about(part: Path, request: Request, origin: Origin, notes: tuple[str, ...]) -> About:
-    names = [name for name in (layout.ROWS, layout.FINDINGS, layout.IMAGES, layout.TOKENS) if (part / name).exists()]
-    files = {name: ((part / name).stat().st_size, layout.checksum(part / name)) for name in names}
-    whole = hashlib.blake2b(repr(sorted(files.items())).encode(), digest_size=16).hexdigest()
-    made_with = {name: version(name) for name in ("pillow", "numpy", "tokenizers")}
-    return About(request, replace(origin, checksum=whole), notes, files, made_with)

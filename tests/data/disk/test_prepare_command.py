@@ -162,7 +162,9 @@ def test_a_second_call_sees_that_all_is_there(prepared: Path, published: Any, ca
     assert "already prepared and whole" in done
     assert snapshot(prepared / "chexpert") == before
     other = fails("prepare", "chexpert", prepared, "--images", published.root, "--from-scratch")
-    assert f"was prepared with images {published.chexpert}, not {published.root};" in other and "remove this" in other
+    assert f"was prepared with images {published.chexpert}, not {published.root}; name another" in other
+    bigger = fails("prepare", "chexpert", prepared, *published.options("chexpert"), "--preset", "light")
+    assert "was prepared with size 224, not 128; name another folder, or remove this one" in bigger
     assert snapshot(prepared / "chexpert") == before
 
 
@@ -194,6 +196,7 @@ def test_another_version_or_half_a_folder_is_refused(
         (json.dumps(about | {"format": 99}), r"prepared by another version of fedfeat \(format 99"),
         ("{", "damaged"),
         (json.dumps(about | {"files": 3}), "damaged"),
+        (json.dumps(about | {"notes": 3}), "damaged"),
     ):
         (folder / layout.ABOUT).write_text(text)
         with pytest.raises(FedfeatError, match=words):
@@ -211,6 +214,11 @@ def test_another_version_or_half_a_folder_is_refused(
         sources.load("chexpert")
     with pytest.raises(FedfeatError, match="holds openi, not mimic_cxr"):
         sources.load("mimic_cxr", prepared / "openi")
+    with pytest.raises(FedfeatError, match="only half prepared"):
+        sources.load("openi", tmp_path / "openi")
+    with pytest.raises(FedfeatError, match=f"name the folder that holds all three, {prepared}"):
+        sources.load("cxr", prepared / "openi")
+    assert len(sources.load("openi", prepared / "openi")) == 209
 
 
 def _copied(folder: Path, to: Path) -> Path:
@@ -270,7 +278,7 @@ def test_a_killed_call_goes_on_where_it_was(
         file.write(b"[1, 2")  # as a line that a power cut tore
     done = sum(len(json.loads(line)) for line in log.read_bytes().split(b"\n")[:-1])
     assert 0 < done < 240 and not (to / "mimic_cxr").exists()
-    assert "begun with hand-labelled none, not True" in fails(*words, "--hand-labelled")
+    assert "begun with hand-labelled no, not yes;" in fails(*words, "--hand-labelled")
     assert f"{240 - done} decoded" in call(*words)
     assert snapshot(to / "mimic_cxr") == snapshot(prepared / "mimic_cxr")
     assert not (to / "mimic_cxr.part").exists()
@@ -419,6 +427,98 @@ def test_a_disk_that_refuses_loses_nothing(
     assert snapshot(tmp_path / "mimic_cxr") == snapshot(prepared / "mimic_cxr")
 
 
+@pytest.fixture
+def half(prepared: Path, published: Any, tmp_path: Path, fails: Fails) -> Path:
+    """A folder whose preparation stopped at the last picture; its source lay elsewhere, as disks do."""
+    elsewhere, to = published.copy(tmp_path / "elsewhere"), tmp_path / "to"
+    last = elsewhere.openi_images / sources.load("openi", prepared).rows["image"].iloc[-1]
+    last.write_bytes(b"")
+    words = ["prepare", "openi", to, *elsewhere.options("openi"), "--from-scratch", "--broken-share", "0"]
+    assert "at least 1 of 209 images" in fails(*words, "--processes", "1")
+    return to
+
+
+def test_a_moved_source_is_gone_on_with(half: Path, prepared: Path, published: Any, call: Call) -> None:
+    assert "; 1 decoded in" in call("prepare", "openi", half, *published.options("openi"), "--from-scratch")
+    assert snapshot(half / "openi") == snapshot(prepared / "openi")
+    assert (half / "openi").stat().st_mode & 0o077 == 0  # patients' reports are in it
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "halved", "zeros"])
+@pytest.mark.parametrize("name", ["images.npy", "decoded.log", "begun.json", layout.LEFT_OUT])
+def test_a_damaged_unfinished_folder_ends_up_whole(
+    name: str, damage: str, half: Path, prepared: Path, published: Any, call: Call
+) -> None:
+    path = half / "openi.part" / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes({"empty": b"", "halved": content[: len(content) // 2], "zeros": bytes(len(content))}[damage])
+    call("prepare", "openi", half, *published.options("openi"), "--from-scratch")
+    assert snapshot(half / "openi") == snapshot(prepared / "openi")
+
+
+@pytest.mark.parametrize("name", [layout.ABOUT, layout.ROWS, layout.TOKENS])
+def test_a_kill_while_the_last_files_are_written_loses_nothing(
+    name: str, half: Path, prepared: Path, published: Any, call: Call
+) -> None:
+    (half / "openi.part" / name).write_bytes(b"torn")
+    call("prepare", "openi", half, *published.options("openi"), "--from-scratch")
+    assert snapshot(half / "openi") == snapshot(prepared / "openi")
+
+
+def test_what_came_since_is_read(half: Path, published: Any, tmp_path: Path, call: Call) -> None:
+    """The source grew while the preparation stood still: its pictures begin anew, and no row gets another's."""
+    grown = published.copy(tmp_path / "grown")
+    old, new = grown.openi_images / "CXR2_IM-0002-1001.png", grown.openi_images / "CXR1_1_IM-0001-1001.png"
+    new.write_bytes(old.read_bytes())
+    (grown.openi_reports / "1.xml").write_text((grown.openi_reports / "2.xml").read_text().replace("CXR2", "CXR1"))
+    with (grown.openi_images.parent / "indiana_projections.csv").open("a") as file:
+        file.write("1,1_IM-0001-1001.dcm.png,Frontal\n")
+    assert "210 decoded" in call("prepare", "openi", half, *grown.options("openi"), "--from-scratch")
+    table = sources.load("openi", half)
+    assert table.stored is not None
+    first, second = table.stored.pictures[np.array([0, 1])]
+    assert table.rows["patient"].tolist()[:2] == ["1", "2"]
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_disk_that_cannot_be_read_breaks_no_picture(published: Any, tmp_path: Path, call: Call, fails: Fails) -> None:
+    copy = published.copy(tmp_path / "copy")
+    path = copy.chexpert / _direct("chexpert", copy).rows["image"][3]
+    content = path.read_bytes()
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # reading it is an input/output error
+    words = ["prepare", "chexpert", tmp_path / "to", *copy.options("chexpert"), "--broken-share", "1"]
+    assert "cannot be read (Input/output error)" in fails(*words)
+    path.unlink()
+    path.write_bytes(content)
+    assert "170 frontal images" in call(*words)
+
+
+def test_missing_reports_and_images_are_counted_against_the_share(
+    published: Any, tmp_path: Path, call: Call, fails: Fails
+) -> None:
+    copy, to = published.copy(tmp_path / "copy"), tmp_path / "to"
+    for path in sorted(copy.mimic_reports.rglob("*.txt"))[:5]:
+        path.unlink()
+    words = ["prepare", "mimic_cxr", to, *copy.options("mimic_cxr"), "--from-scratch"]
+    assert "5 of 240 studies' reports are missing, more than 1.0%" in fails(*words)
+    assert "5 studies without a report file" in call(*words, "--broken-share", "0.03")
+    for path in sorted(copy.openi_images.iterdir())[:30]:
+        path.unlink()
+    words = ["prepare", "openi", to, *copy.options("openi"), "--from-scratch"]
+    assert "frontal images of indiana_projections.csv are missing, more than 1.0%" in fails(*words)
+    assert "frontal images left out: the file is not there" in call(*words, "--broken-share", "0.2")
+
+
+def test_folders_that_are_no_place_to_write_to_are_refused(prepared: Path, published: Any, fails: Fails) -> None:
+    options = [*published.options("chexpert"), "--from-scratch"]
+    assert "a prepared folder itself" in fails("prepare", "chexpert", prepared / "openi", *options)
+    assert "to which nothing is written" in fails("prepare", "chexpert", published.chexpert / "out", *options)
+    assert not (published.chexpert / "out").exists()
+
+
 def test_mistakes_end_in_one_line(published: Any, tmp_path: Path, fails: Fails) -> None:
     images, to = ["--images", published.mimic_images], tmp_path / "to"
     assert "needs --reports DIR" in fails("prepare", "mimic_cxr", to, *images)
@@ -426,12 +526,14 @@ def test_mistakes_end_in_one_line(published: Any, tmp_path: Path, fails: Fails) 
         "prepare", "mimic_cxr", to, "--images", published.chexpert, "--reports", published.root, "--from-scratch"
     )
     assert "no train.csv" in fails("prepare", "chexpert", to, *images, "--from-scratch")
-    assert "--reports is for a collection with reports" in fails(
-        "prepare", "chexpert", to, *images, "--reports", published.root
+    assert "--reports is not for chexpert" in fails("prepare", "chexpert", to, *images, "--reports", published.root)
+    assert "--labels is not for chexpert" in fails(
+        "prepare", "chexpert", to, *images, "--labels", published.root / "x.csv"
     )
-    assert "--labels is for openi" in fails("prepare", "chexpert", to, *images, "--labels", published.root / "x.csv")
-    assert "--hand-labelled is for mimic_cxr" in fails("prepare", "chexpert", to, *images, "--hand-labelled")
-    assert "invalid choice: 'padchest'" in fails("prepare", "padchest", to, *images)
+    assert "--hand-labelled is not for chexpert" in fails("prepare", "chexpert", to, *images, "--hand-labelled")
+    assert "padchest: unknown; the collections are mimic_cxr, chexpert, openi" in fails(
+        "prepare", "padchest", to, *images
+    )
     assert "is no share" in fails("prepare", "chexpert", to, *images, "--broken-share", "2")
     assert "preset 'big' is unknown" in fails("prepare", "chexpert", to, *images, "--preset", "big")
     both = [*images, "--reports", published.mimic_reports]

@@ -149,7 +149,7 @@ def test_real_studies(describe: Describe, shared_data: Path, tmp_path: Path) -> 
 def test_synthetic_studies_are_called_so(describe: Describe, tmp_path: Path) -> None:
     result = describe("phantom", "--setup", "heterogeneous", "--seed", "1")
     assert (result.returncode, result.stderr) == (0, "")
-    assert "**Synthetic**, at least in part: 3,399 rows" in result.stdout
+    assert "**Synthetic**: 3,399 rows" in result.stdout
     assert "heterogeneous 8:0:2, seed 1." in result.stdout
     rows, *_, clients, _ = _tables(result.stdout)
     assert {row[1] for row in rows} == {"mimic-like", "chexpert-like", "openi-like", "all"}

@@ -49,9 +49,11 @@ def sources_text(sources: Iterable[Mapping[str, Any]]) -> str:
     """Return the collections that data come from, as a record's field tells it, in one line; empty for other data."""
     named = []
     for source in sources:
-        version = f" {source['version']}" if source.get("version") else ""
-        checksum = f", {source['checksum'][:8]}" if source.get("checksum") else ""
-        named.append(f"{source['name']}{version} (labels: {source['labels']}{checksum})")
+        name, version, labels, checksum = (
+            str(source.get(key, "")) for key in ("name", "version", "labels", "checksum")
+        )
+        told = ", ".join(filter(None, (f"labels: {labels}" if labels else "", checksum[:8])))
+        named.append(" ".join(filter(None, (name, version, f"({told})" if told else ""))))
     return "; ".join(named)
 
 

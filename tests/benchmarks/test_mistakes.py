@@ -31,7 +31,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     "partition left empty": ("--partition=", ["partition '' is not I:T:M", "such as 8:0:2"]),
     "seeds left empty": ("--seeds=", ["--seeds : not a comma list of whole numbers"]),
     "data set": ("--dataset padchest", ["data set 'padchest' is unknown", "phantom, manifest"]),
-    "preset": ("--preset huge", ["preset 'huge' is unknown", "phantom, paper"]),
+    "preset": ("--preset huge", ["preset 'huge' is unknown", "phantom, light, paper"]),
     "malformed partition": ("--partition 8:2", ["partition '8:2' is not I:T:M", "such as 8:0:2"]),
     "seeds": ("--seeds one", ["--seeds one: not a comma list of whole numbers, such as 0,1,2"]),
     "no client": ("--partition 0:0:0", ["partition '0:0:0' is not I:T:M", "such as 8:0:2"]),

@@ -9,6 +9,7 @@ from fedfeat.results.columns import NOTHING
 from fedfeat.results.figures import curves_name
 from fedfeat.results.leaderboard import render
 from fedfeat.results.record import Record
+from fedfeat.results.text import sources_text
 
 MakeRecord = Callable[..., Record]
 
@@ -256,3 +257,11 @@ def test_left_out_labels_commits_and_notes_stand_below(make_record: MakeRecord) 
 def test_text_from_records_cannot_break_a_table(make_record: MakeRecord) -> None:
     board = render([make_record(title="a | b\n*c*")])
     assert "| a \\| b \\*c\\* |" in board
+
+
+def test_the_collections_that_data_come_from_are_named() -> None:
+    whole = {"name": "mimic_cxr", "version": "2.1.0", "labels": "CheXpert labeler", "checksum": "0123456789abcdef"}
+    assert sources_text([whole, {"name": "openi", "version": "", "labels": "MeSH terms"}]) == (
+        "mimic_cxr 2.1.0 (labels: CheXpert labeler, 01234567); openi (labels: MeSH terms)"
+    )
+    assert sources_text([{"name": "own"}]) == "own" and sources_text([]) == ""

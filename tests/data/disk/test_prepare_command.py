@@ -251,11 +251,11 @@ def slowly(tmp_path: Path) -> Callable[..., "subprocess.Popen[bytes]"]:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(SLOW)
 
-    def start(*words: str) -> "subprocess.Popen[bytes]":
+    def start(*words: str, **options: Any) -> "subprocess.Popen[bytes]":
         path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
         command = [sys.executable, "-m", "fedfeat", *words]
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen(command, stdout=quiet, stderr=quiet, env=os.environ | {"PYTHONPATH": path})
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, **quiet | options)
 
     return start
 
@@ -310,16 +310,9 @@ def _runs(process: int) -> bool:
         return False
 
 
-def test_control_c_ends_in_one_line(published: Any, tmp_path: Path) -> None:
-    slow = tmp_path / "slow"
-    slow.mkdir()
-    (slow / "sitecustomize.py").write_text(SLOW)
+def test_control_c_ends_in_one_line(published: Any, tmp_path: Path, slowly: Any) -> None:
     words = ["prepare", "mimic_cxr", str(tmp_path / "to"), *published.options("mimic_cxr"), "--from-scratch"]
-    path = os.pathsep.join([str(slow), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "fedfeat", *words, "--processes", "2"]
-    running = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": path}, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    running = slowly(*words, "--processes", "2", stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "to" / "mimic_cxr.part" / "decoded.log").exists():
         assert time.monotonic() < deadline and running.poll() is None

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from fedfeat import imputers, presets
 from fedfeat.case import SETUPS, Case
-from fedfeat.commands.places import RECORDS
+from fedfeat.commands.places import DATA_HELP, RECORDS
 from fedfeat.data import partition_file, sources
 from fedfeat.data.partition import Counts
 from fedfeat.errors import FedfeatError
@@ -73,12 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--dataset", default="phantom", help="phantom (embedded, synthetic; default), manifest, openi_text, cxr, ..."
     )
-    group.addoption(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="a CSV for manifest, the reports of Open-I for openi_text, else a prepared folder",
-    )
+    group.addoption("--data", type=Path, metavar="PATH", help=DATA_HELP)
     group.addoption("--methods", metavar="A,B", help="methods by name, or the groups paper (default) and all")
     group.addoption("--seeds", default="0,1,2", metavar="A,B", help="seeds (default: 0,1,2)")
     group.addoption("--partition", metavar="I:T:M", help="run this partition in place of the table's columns")

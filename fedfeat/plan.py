@@ -91,7 +91,7 @@ def plan(case: Case, resources: Resources = Resources()) -> Plan:
     imputer = method_of(case, resources)
     device = device_of(resources.device)
     file = _partition_file(case, resources)
-    start = _start(preset, resources)
+    start = weights.start(preset.start, resources.image_weights, resources.text_weights, resources.from_scratch)
     prepared = _prepared(case.dataset, resources, preset.image_size, preset.report_length, start.vocabulary)
     counts = Counts.parse(case.partition)
     setup = partition.setup_of(prepared.table, case.setup, counts)
@@ -140,11 +140,7 @@ def _partition_file(case: Case, resources: Resources) -> PartitionFile | None:
     if path is None:
         return None
     file = partition_file.read(path)
-    if file.dataset != case.dataset:
-        raise FedfeatError(
-            f"{path}: a partition of the data set {file.dataset}, not of {case.dataset}; "
-            f"use --dataset {file.dataset} or the file of another partition"
-        )
+    file.require_dataset(case.dataset)
     if file.column != (case.setup, case.partition):
         raise CaseSkipped(f"{path} holds a partition of {' '.join(file.column)}, not of {case.setup} {case.partition}")
     return file
@@ -237,16 +233,6 @@ def _why_not_complete(imputer: Imputer, counts: Counts, setup: Setup, prepared: 
                 what = {"image": "image", "text": "report"}[name]
                 return f"{kind} clients lack every {what}, since {site or prepared.table.source} has none"
     return None
-
-
-def _start(preset: Preset, resources: Resources) -> Start:
-    way, named = weights.WAYS[preset.start], resources.image_weights or resources.text_weights
-    if named and (not way.paths or resources.from_scratch):
-        reason = "--from-scratch is given" if resources.from_scratch else f"preset {preset.name} brings its own"
-        raise FedfeatError(f"{named}: weights cannot be used, since {reason}; leave one of the options out")
-    if resources.from_scratch:
-        return weights.scratch()
-    return way.start(resources.image_weights, resources.text_weights)
 
 
 def _prepared(dataset: str, resources: Resources, size: int, length: int, vocabulary: Path) -> Prepared:

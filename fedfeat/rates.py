@@ -23,6 +23,7 @@ import torch
 from fedfeat import imputers
 from fedfeat.case import Case
 from fedfeat.commands.parser import Parser
+from fedfeat.commands.places import DATA_HELP
 from fedfeat.errors import FedfeatError
 from fedfeat.pipeline import CaseFailed, execute
 from fedfeat.plan import CaseSkipped, Resources, plan
@@ -168,12 +169,7 @@ def _parser() -> Parser:
     parser.add_argument("--partition", default="8:0:2", help="default: %(default)s")
     parser.add_argument("--preset", default="phantom", help="default: %(default)s")
     parser.add_argument("--dataset", default="phantom", help="default: %(default)s")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="the data: a CSV for --dataset manifest, Open-I's reports for openi_text",
-    )
+    parser.add_argument("--data", type=Path, metavar="PATH", help=DATA_HELP)
     parser.add_argument("--uncertain", metavar="POLICY", help="what uncertain labels count as: masked, zeros or ones")
     parser.add_argument("--imputer", type=Path, metavar="PATH", help="run the method of this file beside --methods")
     parser.add_argument("--image-weights", type=Path, metavar="FILE", help="ResNet-50 weights, for --preset paper")

@@ -181,7 +181,10 @@ def test_why_there_are_no_clients_is_said_and_the_rest_stands(
     [
         (["mnist"], "data set 'mnist' is unknown; the known ones are"),
         (["phantom", "studies.csv"], "studies.csv: the data set phantom is embedded and takes no PATH"),
-        (["manifest"], "the data set manifest needs PATH, your data: `fedfeat describe manifest PATH`"),
+        (
+            ["manifest"],
+            "the data set manifest needs PATH, the CSV of your images and reports: `fedfeat describe manifest PATH`",
+        ),
         (["manifest", "absent.csv"], "absent.csv: the manifest cannot be read"),
         (["manifest", "data/studies.csv", "--uncertain", "maybe"], "--uncertain maybe: unknown"),
         (["manifest", "data/studies.csv", "--setup", "mixed"], "setup 'mixed' is unknown"),

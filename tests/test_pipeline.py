@@ -428,7 +428,7 @@ def test_what_is_unknown_or_impossible_is_named_in_one_line(
         ({"device": "tpu"}, "--device tpu: no such device"),
         ({"uncertain": "maybe"}, "--uncertain maybe: unknown; the known ones are masked, zeros, ones"),
         ({"data": None}, "--dataset manifest needs --data PATH"),
-        ({"image_weights": Path("w.pth")}, "w.pth: weights cannot be used, since preset phantom"),
+        ({"image_weights": Path("w.pth")}, "w.pth: weights cannot be used, since the preset brings its own"),
         ({"imputer": Path("nowhere.py")}, r"nowhere\.py: there is no such file"),
     ],
 )
@@ -533,7 +533,7 @@ def test_the_light_preset_runs(resources: Resources, method: str, params: dict[s
 
 @pytest.mark.usefixtures("light_extra")
 def test_the_light_preset_takes_no_weights_of_the_user(resources: Resources) -> None:
-    with pytest.raises(FedfeatError, match=r"w\.pth: weights cannot be used, since preset light brings its own"):
+    with pytest.raises(FedfeatError, match=r"w\.pth: weights cannot be used, since the preset brings its own"):
         plan(of_manifest("zero", preset="light"), replace(resources, image_weights=Path("w.pth")))
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from fedfeat.description.numbers import Held
 
 DESCRIPTION = Path("description")
-EMBEDDED = ("phantom",)  # data sets that take no path
 DRAWN: dict[str, Any] = {
     "setup": "homogeneous",
     "partition": "8:0:2",
@@ -55,10 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     name, path, folder = arguments.source, arguments.path, arguments.to
     sources.check_name(name)
-    if path is not None and name in EMBEDDED:
+    data = sources.SOURCES[name].data
+    if path is not None and not data:
         raise FedfeatError(f"{path}: the data set {name} is embedded and takes no PATH; leave it out")
-    if path is None and name not in EMBEDDED:
-        raise FedfeatError(f"the data set {name} needs PATH, your data: `fedfeat describe {name} PATH`")
+    if path is None and data:
+        raise FedfeatError(f"the data set {name} needs PATH, {data}: `fedfeat describe {name} PATH`")
     readme, files = folder / "README.md", {key: folder / file for key, file in pictures.NAMES.items()}
     _require_writable(folder)
     _require_own(readme, list(files.values()), page.BEGINNING)
@@ -104,8 +104,7 @@ def _asked(arguments: argparse.Namespace) -> "tuple[Case, PartitionFile | None]"
     if arguments.partition_file is None:
         return Case(dataset=arguments.source, **DRAWN | given), None
     file = partition_file.read(arguments.partition_file)
-    if file.dataset != arguments.source:
-        raise FedfeatError(f"{file.path}: a partition of the data set {file.dataset}, not of {arguments.source}")
+    file.require_dataset(arguments.source)
     own = {"setup": file.setup, "partition": file.counts, "seed": file.seed}
     for name, value in given.items():
         if value != own[name]:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fedfeat.commands.places import Commands
+from fedfeat.commands.places import DATA_HELP, Commands
 from fedfeat.errors import FedfeatError
 from fedfeat.files import write_bytes
 
@@ -17,12 +17,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--partition", default="8:0:2", metavar="I:T:M", help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     command.add_argument("--dataset", default="phantom", help="phantom (default), manifest, openi_text, cxr, ...")
-    command.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="a CSV for manifest, the reports of Open-I for openi_text, else a prepared folder",
-    )
+    command.add_argument("--data", type=Path, metavar="PATH", help=DATA_HELP)
     command.set_defaults(run=run)
 
 

@@ -8,6 +8,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 RUNS = Path("runs")
 LEADERBOARD = Path("leaderboard")
 RECORDS = LEADERBOARD / "records"
+DATA_HELP = "a CSV for manifest, the reports of Open-I for openi_text, else a prepared folder"
 
 
 def add_folder(

@@ -17,7 +17,6 @@ from fedfeat.errors import FedfeatError
 
 SOURCE = "cxr"
 SITES = (mimic_cxr.SOURCE, chexpert.SOURCE, openi.SOURCE)
-_OTHER_SPLITS = (openi.SPLITS_NOTE,)  # notes that are not true of this table
 CLIENTS, IMAGE_CLIENTS, MULTIMODAL_CLIENTS = 10, 8, 2  # in every column, and in the heterogeneous one
 HOMOGENEOUS_PATIENTS = 810  # a client; all of MIMIC-CXR
 IMAGE_PATIENTS, MULTIMODAL_PATIENTS = 900, 1116  # a client of CheXpert and of Open-I in the heterogeneous setup
@@ -55,10 +54,15 @@ def load(place: Path, uncertain: str = "zeros") -> StudyTable:
         setups=setups,
         no_setup={},
         read_image=SiteReader({table.source: table for table in tables}),
-        notes=(*notes, *(f"{one.source}: {note}" for one in tables for note in one.notes if note not in _OTHER_SPLITS)),
+        notes=(*notes, *_notes(tables)),
         origins=tuple(origin for table in tables for origin in table.origins),
         stored=_together(place, tables),
     )
+
+
+def _notes(tables: Sequence[StudyTable]) -> list[str]:
+    """Return the tables' notes but that on Open-I's splits, which here is not true: all of it is for training."""
+    return [f"{one.source}: {note}" for one in tables for note in one.notes if note != openi.SPLITS_NOTE]
 
 
 def _setups(rows: pd.DataFrame) -> tuple[dict[str, Setup], list[str]]:

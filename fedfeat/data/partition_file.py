@@ -42,6 +42,14 @@ class PartitionFile:
         """The setup and the `I:T:M`."""
         return self.setup, self.counts
 
+    def require_dataset(self, name: str) -> None:
+        """Raise FedfeatError if it is a partition of another data set than `name`."""
+        if self.dataset != name:
+            raise FedfeatError(
+                f"{self.path}: a partition of the data set {self.dataset}, not of {name}; name the data set "
+                f"{self.dataset}, or the file of another partition"
+            )
+
     def to_json(self) -> str:
         """Return the file's text."""
         content = {

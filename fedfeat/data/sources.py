@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,53 +20,44 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FEDFEAT_CACHE") or user_cache_dir("fedfeat"))
 
 
-def _phantom(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
-    if path is not None:
-        raise FedfeatError(
-            f"--data {path}: the data set phantom is embedded and takes no --data; for your own use --dataset manifest"
-        )
+@dataclass(frozen=True)
+class Source:
+    """How a data set is read.
+
+    Attributes:
+        read: returns its table, of the place where it lies and of what uncertain labels count as.
+        data: what the user's path is, in words; empty: there is none, the data set is embedded, and its place is a
+            folder of the cache.
+        uncertain: what uncertain labels count as unless the user says otherwise.
+    """
+
+    read: Callable[[Path, str], StudyTable]
+    data: str = ""
+    uncertain: str = "zeros"
+
+
+def _phantom(place: Path, uncertain: str) -> StudyTable:
     try:
-        table = phantom.load(cache / "phantom")
+        return replace(phantom.load(place), uncertain=uncertain)
     except OSError as error:
-        raise FedfeatError(f"{cache}: the cache cannot be written ({error.strerror}); set FEDFEAT_CACHE") from error
-    return replace(table, uncertain=uncertain) if uncertain else table
-
-
-def _manifest(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
-    if path is None:
-        raise FedfeatError("--dataset manifest needs --data PATH, the CSV of your images and reports")
-    return manifest.load(path, uncertain or "masked")
-
-
-def _openi_text(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
-    if path is None:
         raise FedfeatError(
-            "--dataset openi_text needs --data PATH, the reports of Open-I: the folder of XMLs, NLMCXR_reports.tgz or "
-            "indiana_reports.csv"
-        )
-    return openi_text.table(path, uncertain or "zeros")
+            f"{place.parent}: the cache cannot be written ({error.strerror}); set FEDFEAT_CACHE"
+        ) from error
 
 
-def _prepared(name: str, path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
-    return layout.read(_folder(name, path), name, uncertain or "zeros")
+def _prepared(name: str, place: Path, uncertain: str) -> StudyTable:
+    return layout.read(place, name, uncertain)
 
 
-def _cxr(path: Path | None, uncertain: str | None, cache: Path) -> StudyTable:
-    return cxr.load(_folder(cxr.SOURCE, path), uncertain or "zeros")
-
-
-def _folder(name: str, path: Path | None) -> Path:
-    if path is None:
-        raise FedfeatError(f"--dataset {name} needs --data PATH, the folder that `fedfeat prepare` wrote")
-    return path
-
-
-SOURCES: dict[str, Callable[[Path | None, str | None, Path], StudyTable]] = {
-    "phantom": _phantom,
-    "manifest": _manifest,
-    **{name: partial(_prepared, name) for name in COLLECTIONS},
-    "openi_text": _openi_text,
-    cxr.SOURCE: _cxr,
+_PREPARED = "the folder that `fedfeat prepare` wrote"
+SOURCES = {
+    "phantom": Source(_phantom),
+    "manifest": Source(manifest.load, "the CSV of your images and reports", "masked"),
+    **{name: Source(partial(_prepared, name), _PREPARED) for name in COLLECTIONS},
+    "openi_text": Source(
+        openi_text.table, "the reports of Open-I: the folder of XMLs, NLMCXR_reports.tgz or indiana_reports.csv"
+    ),
+    cxr.SOURCE: Source(cxr.load, _PREPARED),
 }
 
 
@@ -87,7 +78,14 @@ def load(name: str, path: Path | None = None, uncertain: str | None = None, cach
         raise FedfeatError(
             f"--uncertain {uncertain}: unknown; the known ones are {', '.join(manifest.UNCERTAIN_POLICIES)}"
         )
-    return SOURCES[name](path, uncertain, cache or cache_folder())
+    source = SOURCES[name]
+    if source.data and path is None:
+        raise FedfeatError(f"--dataset {name} needs --data PATH, {source.data}")
+    if path is not None and not source.data:
+        raise FedfeatError(
+            f"--data {path}: the data set {name} is embedded and takes no --data; for your own use --dataset manifest"
+        )
+    return source.read(path or (cache or cache_folder()) / name, uncertain or source.uncertain)
 
 
 def check_name(name: str) -> None:

@@ -147,12 +147,32 @@ WAYS = {
 }
 
 
+def start(way: str, image: Path | None, text: Path | None, from_scratch: bool) -> Start:
+    """Return what a run starts from.
+
+    Args:
+        way: one of `WAYS`, as presets name it.
+        image: ResNet-50's file, if the user names one.
+        text: BERT's folder, if the user names one.
+        from_scratch: start from the seed alone instead.
+
+    Raises:
+        FedfeatError: a path is named that is not for this start; as the start itself does.
+    """
+    _require_used(way, image or text, from_scratch)
+    return scratch() if from_scratch else WAYS[way].start(image, text)
+
+
 def vocabulary(way: str, text: Path | None, from_scratch: bool) -> Path:
-    """Return the `vocab.txt` of a way to start; raise FedfeatError as it would."""
-    if text is not None and (from_scratch or not WAYS[way].paths):
-        reason = "--from-scratch is given" if from_scratch else "the preset brings its own"
-        raise FedfeatError(f"{text}: cannot be used, since {reason}; leave one of the options out")
+    """Return the `vocab.txt` of what `start` returns, without its weights; arguments and faults are those of it."""
+    _require_used(way, text, from_scratch)
     return EMBEDDED_VOCABULARY if from_scratch else WAYS[way].vocabulary(text)
+
+
+def _require_used(way: str, named: Path | None, from_scratch: bool) -> None:
+    if named is not None and (from_scratch or not WAYS[way].paths):
+        reason = "--from-scratch is given" if from_scratch else "the preset brings its own"
+        raise FedfeatError(f"{named}: weights cannot be used, since {reason}; leave one of the options out")
 
 
 def installed(file: Pinned) -> Path:

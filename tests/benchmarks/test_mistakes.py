@@ -145,7 +145,7 @@ MISTAKES: dict[str, tuple[str, list[str]]] = {
     ),
     "useless weights": (
         "--dataset manifest --data {good} --image-weights {good}",
-        ["{good}: weights cannot be used, since preset phantom"],
+        ["{good}: weights cannot be used, since the preset brings its own"],
     ),
 }
 

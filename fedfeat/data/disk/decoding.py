@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
@@ -146,13 +147,13 @@ def _decoded(
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (file, read_image))
     try:
         ahead: dict[Future[Broken], _Chunk] = {}
-        for chunk in chunks:
-            if len(ahead) >= _WAITING * processes:
-                for one in wait(ahead, return_when=FIRST_COMPLETED).done:
-                    yield ahead.pop(one), one.result()
+        left = iter(chunks)
+        while True:
             with _uninterrupted():  # processes are started here, and inherit it: Ctrl-C is the parent's to answer
-                ahead[pool.submit(_write_given, chunk)] = chunk
-        while ahead:
+                for chunk in islice(left, _WAITING * processes - len(ahead)):
+                    ahead[pool.submit(_write_given, chunk)] = chunk
+            if not ahead:
+                return
             for one in wait(ahead, return_when=FIRST_COMPLETED).done:
                 yield ahead.pop(one), one.result()
     except BrokenProcessPool as error:

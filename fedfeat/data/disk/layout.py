@@ -3,8 +3,9 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,6 @@ ABOUT = "source.json"  # written last
 ROWS, FINDINGS, IMAGES, TOKENS, LEFT_OUT = "rows.csv", "findings.npy", "images.npy", "tokens.npy", "left-out.csv"
 UNFINISHED = ".part"  # what the folder's name ends with until it is whole
 PLACE = "place"  # the column of rows.csv that says which picture of images.npy is the row's
-_BLOCK = 1 << 22  # bytes
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,14 @@ class Request:
 
 
 def _in_words(value: object) -> str:
-    return (
-        {"": "none", True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, str | bool) else str(value)
-    )
+    match value:
+        case "":
+            return "none"
+        case True:
+            return "yes"
+        case False:
+            return "no"
+    return str(value)
 
 
 @dataclass(frozen=True)
@@ -166,15 +171,7 @@ def require_whole(folder: Path, about: About, pictures: bool = False) -> None:
 def checksum(path: Path) -> str:
     """Return a hash of a file, 32 hexadecimal digits; memory does not grow with the file."""
     with path.open("rb") as file:
-        return hash_of(file)
-
-
-def hash_of(file: BinaryIO) -> str:
-    """Return the hash of what is left of an open file."""
-    digest = hashlib.blake2b(digest_size=16)
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()
 
 
 def read(place: Path, source: str, uncertain: str = "zeros") -> StudyTable:

@@ -51,6 +51,50 @@ class Made:
     was_there: bool = False
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """What `begun.json` says of an unfinished folder.
+
+    Attributes:
+        format: `layout.FORMAT` of the code that began it.
+        pictures: hash of what its pictures are of. Where they lie is no part of it: a disk may be mounted elsewhere by
+            the time a call goes on.
+        request: what was asked for.
+    """
+
+    format: int
+    pictures: str
+    request: Request
+
+    @classmethod
+    def of(cls, request: Request, keys: list[str]) -> "_Begun":
+        """Return what to write of a request for the pictures `keys`."""
+        what = json.dumps([keys, request.size, version("pillow")])
+        return cls(layout.FORMAT, hashlib.blake2b(what.encode(), digest_size=16).hexdigest(), request)
+
+    @classmethod
+    def read(cls, path: Path) -> "_Begun | None":
+        """Return what is there; None if nothing is, or it was torn by a kill: the pictures begin anew."""
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+            return cls(int(read["format"]), str(read["pictures"]), Request(**read["request"]))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def to_json(self) -> str:
+        """Return the text of the file."""
+        return json.dumps(asdict(self), indent=1)
+
+    def require_same_kind(self, request: Request, part: Path) -> None:
+        """Raise FedfeatError if the pictures are of another size or split, or were begun by another version."""
+        if self.format != layout.FORMAT:
+            raise FedfeatError(f"{part}: begun by another version of fedfeat; remove the folder and begin again")
+        moved = replace(self.request, images=request.images, reports=request.reports, labels=request.labels)
+        different = moved.differs(request)
+        if different:
+            raise FedfeatError(f"{part}: begun with {different}; give the command that began it, or remove the folder")
+
+
 def make(request: Request, to: Path, pieces: Tokenizer | None, broken_share: float, processes: int) -> Made:
     """Prepare a collection in the folder `to`/source, or see that it is there; go on where a killed call stopped.
 
@@ -121,13 +165,18 @@ def _there(folder: Path, request: Request) -> Made:
 
 def _made(request: Request, folder: Path, pieces: Tokenizer | None, broken_share: float, processes: int) -> Made:
     part = folder.with_name(folder.name + layout.UNFINISHED)
-    _require_same_kind(part, request)
+    begun = _Begun.read(part / _BEGUN)
+    if begun is not None:
+        begun.require_same_kind(request, part)
     # read anew by a call that goes on: reports that were still being unpacked are there now
     table = COLLECTIONS[request.source].read(request, broken_share)
     assert isinstance(table.read_image, Reader)
     part.mkdir(mode=0o700, exist_ok=True)  # it will hold patients' reports
     keys = table.rows["image"].tolist()
-    _begin(part, request, keys)
+    begins = _Begun.of(request, keys)
+    if begun is None or begun.pictures != begins.pictures:
+        (part / LOG).unlink(missing_ok=True)  # what was decoded are other pictures
+    write_bytes(part / _BEGUN, begins.to_json().encode())
     with tqdm(total=len(keys), desc=f"{request.source}: images", unit="image", disable=None, smoothing=0.02) as bar:
         start, before = time.perf_counter(), 0
 
@@ -156,39 +205,6 @@ def _made(request: Request, folder: Path, pieces: Tokenizer | None, broken_share
     for name in (_BEGUN, LOG):
         (folder / name).unlink(missing_ok=True)
     return Made(folder, about, len(kept), len(keys) - before, seconds)
-
-
-def _require_same_kind(part: Path, request: Request) -> None:
-    """Raise FedfeatError if the pictures of an unfinished folder are of another size or split, or another version's."""
-    path = part / _BEGUN
-    if not path.exists():
-        return
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
-        former, form = Request(**begun["request"]), begun["format"]
-    except (ValueError, KeyError, TypeError):
-        return  # torn: the pictures begin anew
-    if form != layout.FORMAT:
-        raise FedfeatError(f"{part}: begun by another version of fedfeat; remove the folder and begin again")
-    different = replace(former, images=request.images, reports=request.reports, labels=request.labels).differs(request)
-    if different:
-        raise FedfeatError(f"{part}: begun with {different}; give the command that began it, or remove the folder")
-
-
-def _begin(part: Path, request: Request, keys: list[str]) -> None:
-    """Write down what the pictures are of; those of others, or by another decoder, are dropped.
-
-    Where they lie does not matter: a disk may be mounted elsewhere by the time a call goes on.
-    """
-    pictures = hashlib.blake2b(json.dumps([keys, request.size, version("pillow")]).encode(), digest_size=16).hexdigest()
-    written = {"format": layout.FORMAT, "pictures": pictures, "request": asdict(request)}
-    try:
-        same = json.loads((part / _BEGUN).read_text(encoding="utf-8"))["pictures"] == pictures
-    except (OSError, ValueError, KeyError, TypeError):
-        same = False
-    if not same:
-        (part / LOG).unlink(missing_ok=True)
-    write_bytes(part / _BEGUN, json.dumps(written, indent=1).encode())
 
 
 def _write_rest(

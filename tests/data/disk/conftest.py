@@ -1,11 +1,31 @@
-"""Calls of the command line: what it prints, and the one line that it ends in."""
+"""Prepared collections, and calls of the command line: what it prints, and the one line that it ends in."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedfeat.cli import main
+
+
+@pytest.fixture(scope="session")
+def prepared(published: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three collections at 224 pixels, with the embedded vocabulary."""
+    to = tmp_path_factory.mktemp("prepared")
+    for source in ("mimic_cxr", "chexpert", "openi"):
+        assert main(["prepare", source, str(to), *published.options(source), "--from-scratch"]) == 0
+    return to
+
+
+@pytest.fixture
+def snapshot() -> Callable[[Path], dict[str, bytes]]:
+    """Return what lies in a folder, to the last byte."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+    return read
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ DRAWN: dict[str, Any] = {
     "partition": "8:0:2",
     "seed": 0,
 }  # unless options or a file say otherwise
-OWN_TOKENS = ("phantom",)  # presets that read reports by the vocabulary that comes with the package
 
 
 def add(commands: Commands) -> None:
@@ -65,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     case, file = _asked(arguments)  # mistakes in the options end before the data are read
     table = sources.load(name, path, arguments.uncertain)
     limits = {preset.name: preset.report_length for preset in PRESETS.values()}
-    told = describe(table, _held(table, case, file), limits, OWN_TOKENS)
+    own_tokens = tuple(preset.name for preset in PRESETS.values() if preset.start == "embedded")
+    told = describe(table, _held(table, case, file), limits, own_tokens)
     drawn = pictures.draw(told)
     text = page.render(told, {key: files[key].name for key in drawn})
     write_together([*((files[key], content) for key, content in drawn.items()), (readme, text.encode())])

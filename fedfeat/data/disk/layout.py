@@ -26,8 +26,10 @@ PLACE = "place"  # the column of rows.csv that says which picture of images.npy 
 class Request:
     """What was asked for: a second call with the same is done, or goes on.
 
+    A new field has a default that says what was done before it, or `FORMAT` rises: older folders do not have it.
+
     Attributes:
-        source: "mimic_cxr", "chexpert" or "openi".
+        source: a name of `collections.COLLECTIONS`.
         images, reports, labels: the user's folders and file, as absolute paths; empty: none.
         hand_labelled: the test split is that of the studies labelled by hand.
         size: of a picture, in pixels.
@@ -99,14 +101,17 @@ def folder_of(place: Path, source: str) -> Path:
     Raises:
         FedfeatError: it is not there, not finished, or of another version.
     """
-    own = (place / ABOUT).is_file() or place.name == source
-    folder = place if own else place / source
+    folder, part = place / source, place / (source + UNFINISHED)
+    if (place / ABOUT).is_file() or (place.name == source and not folder.is_dir() and not part.is_dir()):
+        folder = place
     again = f"fedfeat prepare {source} {folder.parent}"
     if not (folder / ABOUT).is_file():
         if folder.with_name(folder.name + UNFINISHED).is_dir():
             raise FedfeatError(f"{folder}: only half prepared; give the same `{again}` again: it goes on where it was")
-        if folder.is_dir():
+        if any((folder / name).is_file() for name in (FINDINGS, IMAGES)):
             raise FedfeatError(f"{folder}: no {ABOUT} in it, so it is not whole; remove it and call `{again}`")
+        if folder.is_dir():  # perhaps what was published, of which there may be no other copy
+            raise FedfeatError(f"{folder}: not a folder that `fedfeat prepare` wrote; name another one")
         raise FedfeatError(f"{place}: no prepared {source} here; call `{again}` first")
     about = about_of(folder)
     if about.request.source != source:
@@ -179,7 +184,7 @@ def read(place: Path, source: str, uncertain: str = "zeros") -> StudyTable:
 
     Args:
         place: the folder given to `fedfeat prepare`, or that of the source in it.
-        source: "mimic_cxr", "chexpert" or "openi".
+        source: a name of `collections.COLLECTIONS`.
         uncertain: what -1 counts as.
 
     Raises:

@@ -25,7 +25,6 @@ from fedfeat.data.studies import StudyTable
 from fedfeat.errors import FedfeatError
 from fedfeat.files import write_bytes
 
-BROKEN_SHARE = 0.01  # of the pictures, that may be missing or broken
 _REPORTS_AT_ONCE = 4096
 _BEGUN = "begun.json"  # of an unfinished folder: what its pictures are of
 
@@ -56,13 +55,11 @@ class _Begun:
     """What `begun.json` says of an unfinished folder.
 
     Attributes:
-        format: `layout.FORMAT` of the code that began it.
         pictures: hash of what its pictures are of. Where they lie is no part of it: a disk may be mounted elsewhere by
             the time a call goes on.
         request: what was asked for.
     """
 
-    format: int
     pictures: str
     request: Request
 
@@ -70,25 +67,31 @@ class _Begun:
     def of(cls, request: Request, keys: list[str]) -> "_Begun":
         """Return what to write of a request for the pictures `keys`."""
         what = json.dumps([keys, request.size, version("pillow")])
-        return cls(layout.FORMAT, hashlib.blake2b(what.encode(), digest_size=16).hexdigest(), request)
+        return cls(hashlib.blake2b(what.encode(), digest_size=16).hexdigest(), request)
 
     @classmethod
     def read(cls, path: Path) -> "_Begun | None":
-        """Return what is there; None if nothing is, or it was torn by a kill: the pictures begin anew."""
+        """Return what is there; None if nothing is, or it was torn by a kill: the pictures begin anew.
+
+        Raises:
+            FedfeatError: another version began it.
+        """
         try:
             read = json.loads(path.read_text(encoding="utf-8"))
-            return cls(int(read["format"]), str(read["pictures"]), Request(**read["request"]))
+            if read["format"] != layout.FORMAT:
+                raise FedfeatError(
+                    f"{path.parent}: begun by another version of fedfeat; remove the folder and begin again"
+                )
+            return cls(str(read["pictures"]), Request(**read["request"]))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def to_json(self) -> str:
         """Return the text of the file."""
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps({"format": layout.FORMAT} | asdict(self), indent=1)
 
     def require_same_kind(self, request: Request, part: Path) -> None:
-        """Raise FedfeatError if the pictures are of another size or split, or were begun by another version."""
-        if self.format != layout.FORMAT:
-            raise FedfeatError(f"{part}: begun by another version of fedfeat; remove the folder and begin again")
+        """Raise FedfeatError if the pictures are of another size or split."""
         moved = replace(self.request, images=request.images, reports=request.reports, labels=request.labels)
         different = moved.differs(request)
         if different:
@@ -125,12 +128,18 @@ def make(request: Request, to: Path, pieces: Tokenizer | None, broken_share: flo
 
 
 def _require_own_place(to: Path, request: Request) -> None:
-    """Raise FedfeatError if `to` is a prepared folder itself, or lies in the published ones."""
+    """Raise FedfeatError if `to` is a prepared folder itself, lies in the published ones, or would take their place."""
     if (to / layout.ABOUT).exists() or to.name.endswith(layout.UNFINISHED):
         raise FedfeatError(f"{to}: a prepared folder itself; name the folder that holds it")
     for source in filter(None, (request.images, request.reports)):
         if to.resolve().is_relative_to(source):
             raise FedfeatError(f"{to}: lies in {source}, to which nothing is written; name a folder outside it")
+    for source in filter(None, (request.images, request.reports, request.labels)):
+        if Path(source).is_relative_to(to.resolve() / request.source):
+            raise FedfeatError(
+                f"{to / request.source}: here would go what is prepared, and here lies {source}; name another folder "
+                f"than {to}"
+            )
 
 
 @contextmanager

@@ -170,6 +170,15 @@ def half(prepared: Path, published: Any, tmp_path: Path, fails: Fails) -> Path:
     return to
 
 
+def test_what_another_version_began_is_refused(half: Path, published: Any, fails: Fails) -> None:
+    path = half / "openi.part" / "begun.json"
+    begun = json.loads(path.read_text())
+    path.write_text(json.dumps({"format": 99, "pictures": begun["pictures"], "request": {"unheard": "of"}}))
+    words = ["prepare", "openi", half, *published.options("openi"), "--from-scratch"]
+    assert "begun by another version of fedfeat; remove the folder" in fails(*words)
+    assert (half / "openi.part" / "decoded.log").stat().st_size
+
+
 def test_a_moved_source_is_gone_on_with(
     half: Path, prepared: Path, published: Any, call: Call, snapshot: Snapshot
 ) -> None:

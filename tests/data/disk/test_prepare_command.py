@@ -292,12 +292,30 @@ def test_folders_that_are_no_place_to_write_to_are_refused(prepared: Path, publi
     options = [*published.options("chexpert"), "--from-scratch"]
     assert "a prepared folder itself" in fails("prepare", "chexpert", prepared / "openi", *options)
     assert "to which nothing is written" in fails("prepare", "chexpert", published.chexpert / "out", *options)
+    own = [*published.options("openi"), "--from-scratch"]
+    assert "here lies" in fails("prepare", "openi", published.root, *own)
     assert not (published.chexpert / "out").exists()
+
+
+def test_a_published_folder_of_the_name_is_never_to_be_removed(published: Any, tmp_path: Path, fails: Fails) -> None:
+    published.copy(tmp_path / "openi")
+    refused = fails("prepare", "openi", tmp_path, *published.options("openi"), "--from-scratch")
+    assert "not a folder that `fedfeat prepare` wrote; name another one" in refused
+    with pytest.raises(FedfeatError, match="name another one"):
+        sources.load("openi", tmp_path)
+
+
+def test_the_folder_to_write_to_may_bear_the_collections_name(published: Any, tmp_path: Path, call: Call) -> None:
+    to = tmp_path / "chexpert"
+    words = ["prepare", "chexpert", to, *published.options("chexpert"), "--from-scratch"]
+    assert "170 decoded" in call(*words)
+    assert "already prepared and whole" in call(*words)
+    assert len(sources.load("chexpert", to)) == len(sources.load("chexpert", to / "chexpert")) == 170
 
 
 def test_mistakes_end_in_one_line(published: Any, tmp_path: Path, fails: Fails) -> None:
     images, to = ["--images", published.mimic_images], tmp_path / "to"
-    assert "needs --reports DIR" in fails("prepare", "mimic_cxr", to, *images)
+    assert "needs --reports PATH" in fails("prepare", "mimic_cxr", to, *images)
     assert "no mimic-cxr-2.0.0-metadata.csv.gz" in fails(
         "prepare", "mimic_cxr", to, "--images", published.chexpert, "--reports", published.root, "--from-scratch"
     )
@@ -307,13 +325,14 @@ def test_mistakes_end_in_one_line(published: Any, tmp_path: Path, fails: Fails) 
         "prepare", "chexpert", to, *images, "--labels", published.root / "x.csv"
     )
     assert "--hand-labelled is not for chexpert" in fails("prepare", "chexpert", to, *images, "--hand-labelled")
-    assert "padchest: unknown; the collections are mimic_cxr, chexpert, openi" in fails(
-        "prepare", "padchest", to, *images
+    assert "atlantis: unknown; the collections are mimic_cxr, chexpert, openi" in fails(
+        "prepare", "atlantis", to, *images
     )
     assert "is no share" in fails("prepare", "chexpert", to, *images, "--broken-share", "2")
     assert "preset 'big' is unknown" in fails("prepare", "chexpert", to, *images, "--preset", "big")
     both = [*images, "--reports", published.mimic_reports]
-    assert "no vocabulary can be read" not in fails("prepare", "mimic_cxr", to, *both, "--text-weights", tmp_path)
+    assert "vocab.txt: missing, so BERT" in fails("prepare", "mimic_cxr", to, *both, "--text-weights", tmp_path)
+    assert "--text-weights is not for chexpert" in fails("prepare", "chexpert", to, *images, "--text-weights", tmp_path)
     assert "cannot be used, since --from-scratch" in fails(
         "prepare", "mimic_cxr", to, *both, "--from-scratch", "--text-weights", tmp_path
     )

@@ -54,7 +54,7 @@ PRESETS = {
             encoders=EncoderNames("efficientnet-lite0", "minilm-l6", 256),
             start="light",
             head_bias=-2.0,  # as phantom's, and for its reason: no more steps than there
-            training=Training(rounds=5, local_epochs=3, batch_size=8, evaluation_batch_size=64, learning_rate=5e-4),
+            training=Training(rounds=5, local_epochs=3, batch_size=8, evaluation_batch_size=64, learning_rate=1e-3),
             threads=2,
         ),
         Preset(  # paper, section 3.2; batch sizes and augmentation as in the released code

@@ -110,7 +110,8 @@ def _runs(process: int) -> bool:
 
 def test_control_c_ends_in_one_line(published: Any, tmp_path: Path, slowly: Any) -> None:
     words = ["prepare", "mimic_cxr", str(tmp_path / "to"), *published.options("mimic_cxr"), "--from-scratch"]
-    running = slowly(*words, "--processes", "2", stderr=subprocess.PIPE, text=True, start_new_session=True)
+    options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True, "preexec_fn": _heed_control_c}
+    running = slowly(*words, "--processes", "2", **options)
     deadline = time.monotonic() + 60
     while not (tmp_path / "to" / "mimic_cxr.part" / "decoded.log").exists():
         assert time.monotonic() < deadline and running.poll() is None
@@ -119,6 +120,11 @@ def test_control_c_ends_in_one_line(published: Any, tmp_path: Path, slowly: Any)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, complaints = running.communicate(timeout=60)
     assert running.returncode == 130 and complaints == "fedfeat: stopped\n"
+
+
+def _heed_control_c() -> None:
+    """What a shell starts in the background, these tests too, ignores it, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_two_calls_at_once_are_refused(published: Any, tmp_path: Path, slowly: Any, fails: Fails) -> None:
